@@ -1,0 +1,389 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""A recipe: five small dataclasses, filled from one YAML file and then from command-line flags.
+
+The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`) beside `name` and
+`description`. Every field is also a flag: `--learning_rate 1e-3`, `--overrides hidden_size=64,norm_position=pre`.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import errno
+import functools
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import yaml
+
+from ..export import ExportError
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. Programs print it as one line and exit with code 2."""
+
+
+class Diverged(InputError):
+    """The loss of a run is no longer finite."""
+
+
+def _about(text: str, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
+    if factory is not None:
+        return field(default_factory=factory, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class ModelArguments:
+    """Which model is trained."""
+
+    model_type: str | None = _about("a registered model type: one of this package's or of transformers'")
+    name_or_path: str | None = _about("instead of model_type: a Hub name or a folder with config.json (and its code)")
+    revision: str | None = _about("commit, tag or branch of a Hub name")
+    pretrained: bool = _about("start from the weights of name_or_path instead of new ones", False)
+    overrides: dict | str = _about("config fields to set, as a mapping or as a=1,b=two", factory=dict)
+    attn_implementation: str | None = _about("eager, sdpa, flex_attention, flash_attention_2 (default: the model's)")
+
+    def __post_init__(self) -> None:
+        check_types(self, "model")
+        if (self.model_type is None) == (self.name_or_path is None):
+            raise InputError("model: give exactly one of model_type and name_or_path")
+        if self.pretrained and self.name_or_path is None:
+            raise InputError("model.pretrained: needs model.name_or_path, where the weights are")
+
+
+@dataclass
+class DataArguments:
+    """Where the text comes from and how it is cut."""
+
+    dataset: str = _about("builtin/pydoc, a folder or file, a URL, a folder of HF_VARIANTS_DATA, or a Hub name", "")
+    dataset_config: str | None = _about("configuration of a Hub data set")
+    dataset_revision: str | None = _about("commit, tag or branch of a Hub data set")
+    sha256: str | None = _about("expected digest of a file given by URL")
+    text_column: str = _about("column that holds the text", "text")
+    split_fractions: list[float] = _about(
+        "train, validation and test shares where the source has no splits (by position in one text, seeded otherwise)",
+        factory=lambda: [0.9, 0.05, 0.05],
+    )
+    join_splits: bool = _about("join the source's own splits in order first, then cut by split_fractions", False)
+    data_fraction: float = _about("share of the train split that is used, from its beginning", 1.0)
+    block_size: int = _about("tokens per block", 128)
+    random_phase: bool = _about("shift the cuts between blocks by a random amount in every epoch", True)
+    max_eval_blocks: int | None = _about("use at most so many blocks of validation and of test")
+    license: str | None = _about("licence of the data, for the card")
+    language: str = _about("language code of the text, for the card", "en")
+
+    def __post_init__(self) -> None:
+        check_types(self, "data")
+        if not self.dataset:
+            raise InputError("data.dataset: is missing; give builtin/pydoc, a path, a URL or a Hub name")
+        if len(self.split_fractions) != 3 or any(f < 0 for f in self.split_fractions) or sum(self.split_fractions) > 1.0001:
+            raise InputError(f"data.split_fractions: {self.split_fractions}; allowed are three shares that sum to 1 or less")
+        check_range("data.data_fraction", self.data_fraction, low=0, high=1, low_open=True)
+        check_range("data.block_size", self.block_size, low=2)
+
+
+@dataclass
+class TokenizerArguments:
+    """One tokenizer for all splits: trained on the train split, or an existing one."""
+
+    tokenizer: str = _about("character, wordpiece, or the Hub name or folder of an existing tokenizer", "character")
+    vocab_size: int = _about("vocabulary of a trained WordPiece tokenizer", 8192)
+    lowercase: bool = _about("lower-case the text (WordPiece)", True)
+    special_tokens: list[str] = _about(
+        "special tokens of a trained tokenizer", factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    )
+
+    def __post_init__(self) -> None:
+        check_types(self, "tokenizer")
+        check_range("tokenizer.vocab_size", self.vocab_size, low=len(self.special_tokens) + 1)
+
+
+@dataclass
+class ObjectiveArguments:
+    """What is learned. `objective` may be a class of one's own: `path/to/file.py:ClassName`."""
+
+    objective: str = _about("masked_lm, or path/to/file.py:ClassName", "masked_lm")
+    mask_probability: float = _about("share of tokens to predict", 0.15)
+    mask_replace: float = _about("of those, the share replaced by the mask token", 0.8)
+    random_replace: float = _about("of those, the share replaced by a random token", 0.1)
+    eval_seed: int = _about("seed of the evaluation masks, the same for all arms and seeds", 20260101)
+
+    def __post_init__(self) -> None:
+        check_types(self, "objective")
+        check_range("objective.mask_probability", self.mask_probability, low=0, high=1, low_open=True)
+        check_range("objective.mask_replace", self.mask_replace, low=0, high=1)
+        check_range("objective.random_replace", self.random_replace, low=0, high=1 - self.mask_replace + 1e-9)
+
+
+@dataclass
+class TrainingArguments:
+    """Budget, optimizer, schedule and bookkeeping."""
+
+    seed: int = _about("seed of initialisation, data order, masks and dropout", 0)
+    batch_size: int = _about("blocks per optimizer step, over all processes and micro-batches", 64)
+    gradient_accumulation_steps: int = _about("micro-batches per optimizer step", 1)
+    max_tokens: int | None = _about("budget in training tokens")
+    max_steps: int | None = _about("budget in optimizer steps")
+    max_seconds: float | None = _about("budget in seconds of training (not reproducible bit for bit)")
+    budgets: list[float] = _about("shares of the budget that get a decay branch and an evaluation", factory=lambda: [1.0])
+    schedule: Literal["constant_with_decay", "linear", "cosine"] = _about("learning rate", "constant_with_decay")
+    decay_fraction: float = _about("share of each compared budget spent on decay (constant_with_decay)", 0.2)
+    warmup_steps: int = _about("steps of linear warm-up", 100)
+    learning_rate: float = _about("peak learning rate of AdamW", 1e-3)
+    min_learning_rate: float = _about("where the decay ends", 0.0)
+    weight_decay: float = _about("AdamW's decoupled weight decay", 0.01)
+    weight_decay_scope: Literal["matrices", "linear"] = _about("decay all matrices, or Linear weights only", "matrices")
+    adam_beta1: float = _about("AdamW's first beta", 0.9)
+    adam_beta2: float = _about("AdamW's second beta", 0.95)
+    adam_epsilon: float = _about("AdamW's epsilon", 1e-8)
+    max_grad_norm: float | None = _about("clip the gradient's norm before the step; null: never", 1.0)
+    mixed_precision: Literal["no", "bf16", "fp16"] = _about("autocast", "no")
+    gradient_checkpointing: bool = _about("recompute activations in the backward pass", False)
+    eval_batch_size: int = _about("blocks per evaluation batch", 64)
+    eval_every: int = _about("optimizer steps between evaluations on validation", 200)
+    log_every: int = _about("optimizer steps between records of the training loss", 50)
+    checkpoint_every: int = _about("optimizer steps between checkpoints; 0: only at branch points", 500)
+    keep_checkpoints: int = _about("how many checkpoints are kept", 2)
+    snapshot_every: int = _about("optimizer steps between model snapshots for analyze_depth.py; 0: none", 0)
+    trackers: list[str] = _about("tensorboard, trackio, wandb: also log there, through Accelerate", factory=list)
+
+    def __post_init__(self) -> None:
+        check_types(self, "training")
+        given = [n for n in ("max_tokens", "max_steps", "max_seconds") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise InputError(f"training: give exactly one of max_tokens, max_steps and max_seconds (found: {given or 'none'})")
+        check_range(f"training.{given[0]}", getattr(self, given[0]), low=0, low_open=True)
+        for name in ("batch_size", "gradient_accumulation_steps", "eval_batch_size", "eval_every", "log_every", "keep_checkpoints"):
+            check_range(f"training.{name}", getattr(self, name), low=1)
+        for name in ("warmup_steps", "checkpoint_every", "snapshot_every", "weight_decay", "min_learning_rate", "seed"):
+            check_range(f"training.{name}", getattr(self, name), low=0)
+        check_range("training.learning_rate", self.learning_rate, low=0, low_open=True)
+        check_range("training.decay_fraction", self.decay_fraction, low=0, high=1)
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise InputError(
+                f"training.gradient_accumulation_steps: {self.gradient_accumulation_steps} does not divide "
+                f"batch_size {self.batch_size}"
+            )
+        self._check_budgets()
+
+    def _check_budgets(self) -> None:
+        marks = self.budgets
+        if not marks or sorted(set(marks)) != list(marks) or marks[0] <= 0 or marks[-1] != 1:
+            raise InputError(f"training.budgets: {marks}; allowed are rising shares in (0, 1] that end with 1")
+        if len(marks) > 1 and (self.schedule != "constant_with_decay" or self.max_seconds is not None):
+            raise InputError("training.budgets: several budgets need schedule constant_with_decay and no max_seconds")
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelArguments,
+    "data": DataArguments,
+    "tokenizer": TokenizerArguments,
+    "objective": ObjectiveArguments,
+    "training": TrainingArguments,
+}
+
+
+@dataclass
+class Recipe:
+    """One experiment: everything that decides what a run computes."""
+
+    name: str
+    description: str
+    model: ModelArguments
+    data: DataArguments
+    tokenizer: TokenizerArguments
+    objective: ObjectiveArguments
+    training: TrainingArguments
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, sections nested."""
+        return dataclasses.asdict(self)
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises InputError where it is missing, unreadable or not a mapping."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; a YAML file is expected") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a mapping is expected, found {type(content).__name__}")
+    return content
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `base` with `changes` laid over it, mappings merged key by key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def set_dotted(settings: dict[str, Any]) -> dict[str, Any]:
+    """`{"training.learning_rate": 1e-3}` as nested mappings."""
+    nested: dict[str, Any] = {}
+    for dotted, value in settings.items():
+        *parents, last = dotted.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return nested
+
+
+def recipe_from_dict(content: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A validated recipe from nested mappings (a recipe file's content). Unknown keys raise InputError."""
+    refuse_unknown(content, ["name", "description", *SECTIONS], where)
+    sections = {}
+    for section, cls in SECTIONS.items():
+        values = content.get(section) or {}
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: {section} must be a mapping, found {values!r}")
+        refuse_unknown(values, [f.name for f in dataclasses.fields(cls)], f"{where}: {section}")
+        sections[section] = cls(**values)
+    return Recipe(name=str(content.get("name", "run")), description=str(content.get("description", "")), **sections)
+
+
+def refuse_unknown(content: dict[str, Any], allowed: Sequence[str], where: str) -> None:
+    """Raises InputError for the first key that is not allowed, with the nearest allowed one."""
+    for key in content:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
+            raise InputError(f"{where}: unknown key '{key}'; {hint}")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"command line: {message}")
+
+
+def recipe_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for every field of every section; absent flags leave no trace in the namespace."""
+    from transformers import HfArgumentParser
+
+    for section, cls in SECTIONS.items():
+        flags = HfArgumentParser(cls, add_help=False, argument_default=argparse.SUPPRESS)
+        group = parser.add_argument_group(section, cls.__doc__)
+        for action in flags._actions:
+            action.default = argparse.SUPPRESS
+            if action.dest == "overrides":
+                action.type = parse_overrides
+            group._add_action(action)
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """`a=1,b=two` as a mapping, values read as YAML."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if any(not equals for _, equals, _ in pairs):
+        raise InputError(f"--overrides {text}: write field=value,field=value")
+    return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+
+
+def flags_as_recipe(namespace: argparse.Namespace) -> dict[str, Any]:
+    """The flags that were given, as a nested mapping to merge over a recipe file."""
+    given = vars(namespace)
+    nested = {
+        section: {f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given}
+        for section, cls in SECTIONS.items()
+    }
+    return {section: values for section, values in nested.items() if values}
+
+
+# ---- checking ------------------------------------------------------------------------------------------------------
+
+
+def check_types(arguments: Any, section: str) -> None:
+    """Compares each field with its annotation, in place: YAML reads `1e-3` as a string, so numbers are converted."""
+    hints = typing.get_type_hints(type(arguments))
+    for f in dataclasses.fields(arguments):
+        value = _convert(getattr(arguments, f.name), hints[f.name], f"{section}.{f.name}")
+        setattr(arguments, f.name, value)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if dict in inner:
+            value = parse_overrides(value) if isinstance(value, str) else value
+        if value is None and type(None) in inner:
+            return None
+        return _convert(value, next(t for t in inner if t is not type(None)), where)
+    if origin is Literal:
+        value = "no" if value is False and "no" in inner else value  # YAML reads a bare `no` as false
+        if value not in inner:
+            raise InputError(f"{where}: '{value}'; allowed: {', '.join(map(str, inner))}")
+        return value
+    if origin is list:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: {value!r}; a list is expected")
+        return [_convert(v, inner[0], where) for v in value]
+    return _convert_plain(value, hint, where)
+
+
+def _convert_plain(value: Any, kind: type, where: str) -> Any:
+    if kind is not str and isinstance(value, str) and kind in (int, float):
+        try:
+            value = float(value)
+        except ValueError:
+            raise InputError(f"{where}: '{value}'; a number is expected") from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{where}: {value!r}; {kind.__name__} is expected")
+    return value
+
+
+def check_range(
+    where: str, value: float, low: float | None = None, high: float | None = None, low_open: bool = False
+) -> None:
+    """Raises InputError unless low <= value <= high (low < value where `low_open`)."""
+    too_low = low is not None and (value <= low if low_open else value < low)
+    if too_low or (high is not None and value > high) or value != value:
+        bounds = f"{'above' if low_open else 'from'} {low}" + (f" to {high:.6g}" if high is not None else " up")
+        raise InputError(f"{where}: {value}; allowed: {bounds}")
+
+
+# ---- programs ------------------------------------------------------------------------------------------------------
+
+
+def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
+    """Wraps a program's `main`: what the user got wrong ends in one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def wrapped(*args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            code = main(*args, **kwargs) or 0
+        except (InputError, ExportError) as error:
+            code = _complain(str(error))
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT):
+                raise
+            code = _complain(f"{error.filename or 'output'}: {error.strerror}; nothing already written was removed")
+        except KeyboardInterrupt:
+            code = _complain("interrupted; run the same command again to go on from the last checkpoint", 130)
+        sys.exit(code)
+
+    return wrapped
+
+
+def _complain(message: str, code: int = 2) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,446 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What a reader sees of `results.json`: the report, the table in the terminal, and one model card per arm.
+
+Everything is rendered from the results; no number is typed in by hand, and what is unknown is left out or a dash.
+The template lies beside this module, so that an installed package finds it as the repository does.
+"""
+
+import json
+import math
+import tempfile
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
+
+from .plots import COST_QUALITY, LOSS_CURVES
+from .results import MASKED_LM, VIEWS, build_results, describe_budget
+from .significance import format_p
+
+DASH = "-"
+WEIGHTS_LICENSE = "mit"
+
+_BERT = (
+    "Devlin, Chang, Lee, Toutanova: BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding. "
+    "[arXiv:1810.04805](https://arxiv.org/abs/1810.04805)"
+)
+_HIGHWAY = "Srivastava, Greff, Schmidhuber: Highway Networks. [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)"
+CITATIONS: dict[str, tuple[str, ...]] = {"minbert": (_BERT,), "highway_bert": (_BERT, _HIGHWAY)}
+
+# The fallback serves objectives that are not ours: nothing is claimed about what their model is for.
+_TASKS: dict[str, dict[str, str]] = {
+    MASKED_LM: {
+        "pipeline_tag": "fill-mask",
+        "name": "Masked language modelling",
+        "purpose": "to predict masked tokens",
+        "imports": "from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline",
+        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo)\n"
+        "model = AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)\n"
+        'fill_mask = pipeline("fill-mask", model=model, tokenizer=tokenizer)\n'
+        'print(fill_mask(f"the {tokenizer.mask_token} of"))',
+    },
+    "": {
+        "pipeline_tag": "",
+        "name": "Custom objective",
+        "purpose": "with a custom objective",
+        "imports": "from transformers import AutoModel, AutoTokenizer",
+        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo)\n"
+        "model = AutoModel.from_pretrained(repo, trust_remote_code=True)",
+    },
+}
+
+_VIEW_TITLES = {
+    "equal_tokens": "At equal tokens",
+    "equal_time": "At equal training time",
+    "equal_flops": "At equal training FLOPs",
+    "parameter_matched": "At equal parameters (within 2 %)",
+}
+_INTERPOLATION_NOTE = (
+    "Read from the same runs at the largest cost that both arms reach, linear in log(cost) between compared budgets. "
+    "A verdict against an interpolated arm has to hold against its next budget too. "
+    "Uncertainty of the timing itself is not in the intervals."
+)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A GitHub table: first column left, the others right; a bar within a cell is escaped."""
+    align = [":--"] + ["--:"] * (len(header) - 1)
+    lines = [list(header), align, *(list(row) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _number(value: Any, digits: int | None = None) -> str:
+    """A dash for what is unknown; thousands separated in integers."""
+    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        return DASH
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if digits is not None:
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _summary(summary: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """`1.842 ± 0.031` (half the 95 % interval), or the value alone with one seed."""
+    if summary is None:
+        return DASH
+    mean = f"{summary['mean']:.{digits}f}"
+    if summary["ci95"] is None:
+        return f"{mean} (1 seed)"
+    return f"{mean} ± {(summary['ci95'][1] - summary['ci95'][0]) / 2:.{digits}f}"
+
+
+def _metric(results: Mapping[str, Any], arm: str, metric: str) -> Mapping[str, Any] | None:
+    return results["arms"][arm]["metrics"].get(results["split"], {}).get(metric)
+
+
+def _arms_table(results: Mapping[str, Any], highlight: str | None = None) -> str:
+    batch = next((row["inference_batch"] for row in results["arms"].values() if row["inference_batch"]), None)
+    metric, extra = results["metric"], "accuracy" if results["metric"] != "accuracy" else "loss"
+    columns = ["arm", "parameters", "tokens", f"{results['split']} {metric} ± 95 % CI", f"{extra} ± 95 % CI"]
+    columns += ["tokens/s", "training step (ms)", "inference (ms" + (f", batch {_shape(batch)})" if batch else ")")]
+    rows = [
+        [
+            f"**{arm}**" if arm == highlight else arm,
+            *(_number(row["parameters"]), _number(row["tokens"], 0)),
+            *(_summary(_metric(results, arm, metric)), _summary(_metric(results, arm, extra))),
+            *(_number(row["tokens_per_second"], 0), _number(row["train_step_ms"], 1), _number(row["inference_ms"], 1)),
+            _number(row["peak_memory_mb"], 0),
+        ]
+        for arm, row in results["arms"].items()
+    ]
+    return _without_empty_columns([*columns, "peak memory (MB)"], rows)
+
+
+def _shape(batch: Any) -> str:
+    return " x ".join(str(size) for size in batch) if isinstance(batch, (list, tuple)) else str(batch)
+
+
+def _without_empty_columns(header: Sequence[str], rows: list[list[str]]) -> str:
+    kept = [i for i in range(len(header)) if any(row[i] != DASH for row in rows)]
+    return markdown_table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _view_section(results: Mapping[str, Any], view: str) -> str:
+    rows = [_view_row(view, row) for row in results["views"][view]]
+    header = ["arm", "against", "budget", "difference", "95 % CI", "p", "Holm p", "seeds", "verdict"]
+    parts = [f"### {_VIEW_TITLES[view]}"]
+    parts += [markdown_table(header, rows)] if rows else []
+    if rows and view in ("equal_time", "equal_flops"):
+        parts += [_INTERPOLATION_NOTE]
+    left_out = results["views_omitted"][view]
+    omitted = [f"* {row['arm']} against {row['against']}: left out, {row['reason']}." for row in left_out]
+    parts += ["\n".join(omitted)] if omitted else []
+    return "\n\n".join(parts if len(parts) > 1 else [*parts, "No pair of arms to compare."])
+
+
+def _view_row(view: str, row: Mapping[str, Any]) -> list[str]:
+    budget = describe_budget(view, row["budget"]).removesuffix(" and matched parameters")
+    if "tokens" in row:
+        had = ", ".join(f"{arm} {tokens:,}" for arm, tokens in row["tokens"].items())
+        budget += f" (tokens: {had})"
+    ci95 = DASH if row["ci95"] is None else f"{row['ci95'][0]:+.3f} to {row['ci95'][1]:+.3f}"
+    words = row["verdict"] + (f" ({row['caveat']})" if "caveat" in row else "")
+    p_values = (format_p(row["p"]), format_p(row["p_holm"]))
+    return [row["arm"], row["against"], budget, f"{row['difference']:+.3f}", ci95, *p_values, str(row["seeds"]), words]
+
+
+def _tuning_table(tuning: Mapping[str, Any]) -> str:
+    rows = [
+        [arm, _number(trial["trial"]), _settings(trial["settings"]), _number(trial["tokens"], 0),
+         "diverged" if trial["validation_loss"] is None else f"{trial['validation_loss']:.4f}",
+         "yes" if trial["chosen"] else ""]
+        for arm, trials in tuning.items() for trial in trials
+    ]  # fmt: skip
+    return markdown_table(["arm", "trial", "settings", "tokens", "validation loss", "chosen"], rows)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_value(value)}" for key, value in flatten(settings).items()) or "as in the recipe"
+
+
+def _data_table(data: Mapping[str, Any]) -> str:
+    rows = [["data set", _number(data.get("name"))], ["licence", data.get("license") or "not stated"]]
+    rows += [["Hub id", f"`{data['hub_id']}`"]] if data.get("hub_id") else []
+    rows += [["language", data["language"]]] if data.get("language") else []
+    rows += [["fingerprint", f"`{data['fingerprint']}`"]]
+    for split, size in (data.get("splits") or {}).items():
+        counts = [f"{_number(count)} {unit}" for unit, count in size.items() if count is not None]
+        rows.append([split, ", ".join(counts)])
+    if data.get("unigram_entropy") is not None:
+        rows.append(["unigram entropy", f"{data['unigram_entropy']:.3f} nats per token"])
+    return _plain_table("data", rows)
+
+
+def _environment_table(results: Mapping[str, Any]) -> str:
+    timing = {f"timing {key}": (results["timing"] or {}).get(key) for key in ("rounds", "load_average")}
+    rows = flatten({**results["environment"], **timing}).items()
+    return _plain_table("environment", [[key.replace("_", " "), _value(value)] for key, value in rows])
+
+
+def _settings_table(settings: Mapping[str, Any]) -> str:
+    return _plain_table("setting", [[key, _value(value)] for key, value in flatten(settings).items()])
+
+
+def _plain_table(title: str, rows: Iterable[Sequence[str]]) -> str:
+    return markdown_table([title, "value"], rows).replace("| :-- | --: |", "| :-- | :-- |", 1)
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; what is unset (None, empty) is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif value is not None and value != "" and value != []:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_value(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ---------------------------------------------------------------- report and terminal
+
+
+def report_markdown(results: Mapping[str, Any]) -> str:
+    """report.md: question, verdict, arms, every view, tuning, data, environment; plots by their file names."""
+    sections = [f"# {results['name']}", results["question"], "## Verdict"]
+    sections += ["\n".join(f"* {sentence}" for sentence in results["verdicts"]) or results["verdict"]]
+    sections += [_missing_note(results), "## Arms", _arms_table(results), _interval_note(results), _described(results)]
+    sections += [f"![Loss curves]({LOSS_CURVES})", f"![Quality against cost]({COST_QUALITY})", "## Comparisons"]
+    unit, better = results["unit"], "lower" if results["lower_is_better"] else "higher"
+    sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better."]
+    sections += [_view_section(results, view) for view in VIEWS]
+    if results["tuning"]:
+        sections += ["## Tuning", "On validation only, every arm by itself.", _tuning_table(results["tuning"])]
+    sections += ["## Data", _data_table(results["data"]), "## Environment", _environment_table(results)]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _missing_note(results: Mapping[str, Any]) -> str:
+    missing = ", ".join(f"{run['arm']} seed {run['seed']}" for run in results["missing"])
+    return f"**Not finished yet, and not in any number here: {missing}.**" if missing else ""
+
+
+def _interval_note(results: Mapping[str, Any]) -> str:
+    count, metric = len(results["seeds"]), results["metric"]
+    seeds = f"{count} seeds" if count > 1 else "one seed"
+    text = f"The {metric} is in {results['unit']}, after the decay branch of the full budget, over {seeds}"
+    text += "; ± is half the width of the 95 % t interval." if count > 1 else "; one seed gives no interval."
+    sources = {row["speed_source"] for row in results["arms"].values()}
+    where = "in a separate quiet run" if sources == {"quiet run"} else "during training, beside whatever else ran"
+    return f"{text} Speed was measured {where}."
+
+
+def _described(results: Mapping[str, Any]) -> str:
+    arms = results["arms"].items()
+    return "\n".join(f"* **{arm}**: {row['description']}" for arm, row in arms if row["description"])
+
+
+def console_table(results: Mapping[str, Any]) -> str:
+    """Arms with parameters, loss ± CI and tokens/s as aligned plain text, and the verdict below."""
+    header = ["arm", "parameters", f"{results['split']} {results['metric']} ± 95 % CI", "tokens/s"]
+    rows = [
+        [arm, _number(row["parameters"]), _summary(_metric(results, arm, results["metric"])),
+         _number(row["tokens_per_second"], 0)]
+        for arm, row in results["arms"].items()
+    ]  # fmt: skip
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, ["-" * width for width in widths], *rows]:
+        others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *others]))
+    return "\n".join([*lines, "", textwrap.fill(results["verdict"], 100)])
+
+
+# ---------------------------------------------------------------- model cards
+
+
+def model_card(results_or_run: Mapping[str, Any], arm: str | None = None, folder: str | Path | None = None) -> str:
+    """The README.md of one exported model: validated YAML metadata and text.
+
+    `results_or_run` is a comparison's results, or the record of a single run (then `arm` may be left out).
+    `folder` is the exported folder: its plots are linked if they are there, and config.json names the Auto classes.
+    Raises ValueError for an unknown arm, and when the card does not validate.
+    """
+    is_comparison = "arms" in results_or_run
+    results = results_or_run if is_comparison else _single_run(results_or_run)
+    arm = arm if is_comparison else next(iter(results["arms"]))
+    if arm not in results["arms"]:
+        raise ValueError(f"arm {arm!r} is not one of {', '.join(results['arms'])}")
+    context = _card_context(results, arm, Path(folder) if folder is not None else None, is_comparison)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    template = files(__package__).joinpath("card_template.md").read_text(encoding="utf-8")
+    text = environment.from_string(template).render(context).rstrip("\n") + "\n"
+    validate_card(text)
+    return text
+
+
+def _single_run(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A run of train.py as a comparison of one arm."""
+    recipe = record["recipe"]
+    arm = record.get("arm") or recipe["name"]
+    seed = record.get("seed")
+    seed = seed if seed is not None else (recipe.get("training") or {}).get("seed", 0)
+    about = {"description": recipe.get("description") or ""}
+    comparison = {"name": recipe["name"], "baseline": arm, "arms": {arm: about}, "command": record.get("command")}
+    return build_results(comparison, [{**record, "arm": arm, "seed": seed}])
+
+
+def _card_context(results: Mapping[str, Any], arm: str, folder: Path | None, is_comparison: bool) -> dict[str, Any]:
+    row, config = results["arms"][arm], _config(folder)
+    model_type = row["model_type"] or config.get("model_type") or ""
+    task = _TASKS.get(results["objective"], _TASKS[""])
+    return {
+        **{"results": results, "arm": arm, "name": results["name"], "is_comparison": is_comparison, "task": task},
+        "metadata": card_metadata(results, arm, model_type).to_yaml().strip(),
+        "title": _title(results, arm),
+        "question": results["question"],
+        "description": (row["description"] or f"A `{model_type or arm}` model").rstrip(".") + ".",
+        "trained": f"{_number(row['parameters'])} parameters, trained {task['purpose']}{_origin(row)}.",
+        "model_type": model_type,
+        "auto_classes": ", ".join(f"`{name}`" for name in config.get("auto_map", {}) if name.startswith("AutoModel")),
+        **_card_data(results["data"]),
+        "procedure": _procedure(results, row),
+        "hyperparameters": _settings_table(row["hyperparameters"]),
+        **_card_results(results, arm, folder, is_comparison),
+        "limits": _limits(results),
+        "reproduce": _reproduce(results, is_comparison),
+        "environment_table": _environment_table(results),
+        "citations": CITATIONS.get(model_type, ()),
+    }
+
+
+def _title(results: Mapping[str, Any], arm: str) -> str:
+    return arm if arm == results["name"] else f"{arm} ({results['name']})"
+
+
+def _config(folder: Path | None) -> dict[str, Any]:
+    path = folder / "config.json" if folder is not None else None
+    return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
+
+
+def _card_data(data: Mapping[str, Any]) -> dict[str, str]:
+    note = "The weights are under the MIT licence; the data keeps its own." if data.get("license") else (
+        "The weights are under the MIT licence. The data's licence was not stated in the recipe: check it before use."
+    )  # fmt: skip
+    return {"data_table": _data_table(data), "data_note": note}
+
+
+def card_metadata(results: Mapping[str, Any], arm: str, model_type: str = "") -> ModelCardData:
+    """The card's YAML block; its model-index holds the published weights' own values (the best seed), not the mean."""
+    data, task = results["data"], _TASKS.get(results["objective"], _TASKS[""])
+    return ModelCardData(
+        language=data.get("language") or None,
+        license=WEIGHTS_LICENSE,
+        library_name="transformers",
+        pipeline_tag=task["pipeline_tag"] or None,
+        datasets=[data["hub_id"]] if data.get("hub_id") else None,
+        tags=[tag for tag in (model_type, "hf_variants", "custom_code") if tag],
+        model_name=_title(results, arm),
+        eval_results=_eval_results(results, arm, task),
+    )
+
+
+def _eval_results(results: Mapping[str, Any], arm: str, task: Mapping[str, str]) -> list[EvalResult]:
+    row, data, split = results["arms"][arm], results["data"], results["split"]
+    values = {
+        metric: summary["per_seed"].get(str(row["best_seed"])) for metric, summary in row["metrics"][split].items()
+    }
+    # A data set that is not on the Hub must not borrow the id of one that happens to share its name.
+    return [
+        EvalResult(
+            task_type=task["pipeline_tag"] or "other", task_name=task["name"],
+            dataset_type=data.get("hub_id") or "custom", dataset_name=data["name"], dataset_split=split,
+            metric_type=metric, metric_name=f"{metric} ({results['unit']})" if metric == results["metric"] else metric,
+            metric_value=value,
+        )
+        for metric, value in values.items() if value is not None
+    ]  # fmt: skip
+
+
+def _procedure(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    text = f"Trained for {_number(row['tokens'], 0)} tokens in {_number(row['steps'], 0)} optimizer steps "
+    text += f"({row['flops']:.2e} FLOPs, {_number(row['seconds'], 0)} seconds on {_device(results)})."
+    if results["tuning"]:
+        trials = sorted({len(trials) for trials in results["tuning"].values()})
+        text += f" Hyperparameters were tuned on validation, {' to '.join(map(str, trials))} trials per arm."
+    return text
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    model = row["hyperparameters"].get("model") or {}
+    return f", starting from the weights of `{model['name_or_path']}`" if model.get("pretrained") else " from scratch"
+
+
+def _device(results: Mapping[str, Any]) -> str:
+    return _value(results["environment"].get("device") or "an unrecorded device")
+
+
+def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_comparison: bool) -> dict[str, Any]:
+    row, metric, split = results["arms"][arm], results["metric"], results["split"]
+    value = row["metrics"][split][metric]["per_seed"][str(row["best_seed"])]
+    text = f"These weights: {split} {metric} {value:.3f} ({results['unit']}), seed {row['best_seed']}"
+    text += f", the best of {len(results['seeds'])} seeds on validation." if len(results["seeds"]) > 1 else "."
+    texts = {LOSS_CURVES: "Loss against training tokens", COST_QUALITY: "Final quality against cost"}
+    there = [name for name in texts if folder is not None and (folder / name).is_file()]
+    return {
+        "weights_result": text,
+        "arms_table": _arms_table(results, arm if is_comparison else None),
+        "interval_note": _interval_note(results),
+        "verdicts": results["verdicts"],
+        "plots": [{"file": name, "text": texts[name]} for name in there],
+    }
+
+
+def _limits(results: Mapping[str, Any]) -> list[str]:
+    count, data = len(results["seeds"]), results["data"]
+    limits = [f"A research model trained on {data['name']} alone: not meant for use on other text or for decisions."]
+    limits += ["It repeats whatever bias its training text holds; none was measured."]
+    if len(results["arms"]) > 1:
+        limits += ["The comparison holds for this data, size, budget and tuning; other scales may order arms anew."]
+        limits += [f"With {count} seed{'s' if count > 1 else ''}, differences smaller than the intervals go unseen."]
+    elif count == 1:
+        limits += ["One seed: the results carry no interval, and nothing is claimed against other models."]
+    return limits
+
+
+def _reproduce(results: Mapping[str, Any], is_comparison: bool) -> str:
+    name, commit = results["name"], results["environment"].get("commit")
+    program, kind = ("compare", "comparisons") if is_comparison else ("train", "recipes")
+    default = f"accelerate launch training/{program}.py --config training/{kind}/{name}.yaml --output_dir runs/{name}"
+    at = f", at commit `{_value(commit)}`" if commit else ""
+    return f"In a clone of `hf_variants`{at}:\n\n```sh\n{results['command'] or default}\n```"
+
+
+def validate_card(text: str) -> ModelCardData:
+    """Checks a card without the network: its YAML parses, survives a round trip, and states the essentials.
+
+    Raises ValueError naming what is wrong. `ModelCard.validate` asks the Hub as well, and is left to publishing.
+    """
+    try:
+        data = ModelCard(text, ignore_metadata_errors=False).data
+    except Exception as error:
+        raise ValueError(f"the card's metadata is invalid: {error}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "README.md"
+        path.write_text(text, encoding="utf-8")
+        loaded = metadata_load(path) or {}
+    absent = [key for key in ("license", "library_name", "tags") if not loaded.get(key)]
+    if absent:
+        raise ValueError(f"the card's metadata lacks {', '.join(absent)}")
+    again = ModelCard(f"---\n{data.to_yaml()}\n---\n", ignore_metadata_errors=False).data
+    if again.to_dict() != data.to_dict() or loaded != data.to_dict():
+        raise ValueError("the card's metadata changes in a round trip")
+    return data

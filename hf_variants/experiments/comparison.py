@@ -1,0 +1,325 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Arms × seeds under one budget. Every finished run leaves a small record and is never run again.
+
+A comparison file names a base recipe, the arms as changes to it, seeds, and perhaps a `tune` block that gives every arm
+the same number of trials on validation. What is published is generated from the records alone.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..export import export_folder
+from .arguments import Diverged, InputError, Recipe, check_range, merge, read_yaml, recipe_from_dict, refuse_unknown, set_dotted
+from .cards import console_table, model_card, report_markdown
+from .loop import build_optimizer
+from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
+from .record import read_json, write_json
+from .results import build_results
+from .run import Prepared, build_config, build_model, identity, prepare, recipe_fingerprint, run_recipe
+
+
+KEYS = ("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds")
+ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training")
+TUNE_KEYS = ("trials", "seed", "max_tokens", "max_steps", "space", "arm_space")
+Trial = dict[str, Any]
+
+
+@dataclass
+class Comparison:
+    """A comparison file, checked."""
+
+    name: str
+    question: str
+    base: dict[str, Any]
+    baseline: str
+    arms: dict[str, dict[str, Any]]
+    seeds: list[int]
+    parameter_matched: dict[str, str] = field(default_factory=dict)
+    tune: dict[str, Any] | None = None
+    timing_rounds: int = 20
+    command: str = ""
+
+    def recipe(self, arm: str, seed: int, settings: dict[str, Any] | None = None, **training: Any) -> Recipe:
+        """The full recipe of one run: base, then the arm's changes, then tuned `settings` (dotted names)."""
+        changes = {name: value for name, value in self.arms[arm].items() if name != "description"}
+        content = merge(merge(self.base, changes), set_dotted(settings or {}))
+        content = merge(content, {"name": arm, "description": self.arms[arm].get("description", "")})
+        content = merge(content, {"training": {"seed": seed} | training})
+        return recipe_from_dict(content, f"arm {arm}")
+
+
+def load_comparison(path: str | Path, overrides: dict[str, Any] | None = None) -> Comparison:
+    """Reads and checks a comparison file. `overrides` are changes to its base recipe. Raises InputError."""
+    content = read_yaml(path)
+    refuse_unknown(content, KEYS, str(path))
+    for key in ("recipe", "arms", "baseline", "seeds"):
+        if not content.get(key):
+            raise InputError(f"{path}: {key} is missing")
+    base = content["recipe"]
+    base = read_yaml(Path(path).parent / base) if isinstance(base, str) else base
+    comparison = Comparison(
+        name=content.get("name") or Path(path).stem,
+        question=content.get("question", ""),
+        base=merge(base, overrides or {}),
+        baseline=content["baseline"],
+        arms={arm: changes or {} for arm, changes in content["arms"].items()},
+        seeds=content["seeds"],
+        parameter_matched=content.get("parameter_matched") or {},
+        tune=content.get("tune"),
+        timing_rounds=content.get("timing_rounds", 20),
+    )
+    _check(comparison, str(path))
+    return comparison
+
+
+def _check(comparison: Comparison, where: str) -> None:
+    arms, seeds = comparison.arms, comparison.seeds
+    if comparison.baseline not in arms:
+        raise InputError(f"{where}: baseline '{comparison.baseline}'; allowed: {', '.join(arms)}")
+    if not isinstance(seeds, list) or not all(isinstance(s, int) for s in seeds) or len(set(seeds)) < len(seeds):
+        raise InputError(f"{where}: seeds {seeds}; a list of different whole numbers is expected")
+    for pair in comparison.parameter_matched.items():
+        for arm in pair:
+            if arm not in arms:
+                raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
+    for arm, changes in arms.items():
+        refuse_unknown(changes, ARM_KEYS, f"{where}: arm {arm}")
+        comparison.recipe(arm, seeds[0])
+    if comparison.tune is not None:
+        _check_tune(comparison, where)
+
+
+def _check_tune(comparison: Comparison, where: str) -> None:
+    tune = comparison.tune
+    refuse_unknown(tune, TUNE_KEYS, f"{where}: tune")
+    check_range(f"{where}: tune.trials", tune.get("trials", 0), low=1)
+    refuse_unknown(tune.get("arm_space") or {}, list(comparison.arms), f"{where}: tune.arm_space")
+    if tune.get("seed") is None or tune["seed"] in comparison.seeds:
+        raise InputError(f"{where}: tune.seed must be given and differ from seeds {comparison.seeds}")
+    for arm in comparison.arms:
+        for settings in trial_settings(comparison, arm):
+            comparison.recipe(arm, tune["seed"], settings)
+
+
+# ---- tuning --------------------------------------------------------------------------------------------------------
+
+
+def trial_settings(comparison: Comparison, arm: str) -> list[dict[str, Any]]:
+    """The settings of an arm's trials: `trials` different draws from `space` and the arm's own `arm_space`.
+
+    A list is drawn from evenly, `{low, high}` log-uniformly. The draws depend on the arm's name and tune.seed alone.
+    """
+    tune = comparison.tune
+    space = dict(tune.get("space") or {}) | dict((tune.get("arm_space") or {}).get(arm) or {})
+    rng, seen = random.Random(f"{tune['seed']}/{arm}"), []
+    for _ in range(1000):
+        if len(seen) == tune["trials"]:
+            return seen
+        settings = {name: _draw(rng, choices) for name, choices in space.items()}
+        if settings not in seen:
+            seen.append(settings)
+    raise InputError(f"tune: the space of arm {arm} holds fewer than {tune['trials']} different settings")
+
+
+def _draw(rng: random.Random, choices: Any) -> Any:
+    if isinstance(choices, list):
+        return rng.choice(choices)
+    if isinstance(choices, dict) and set(choices) == {"low", "high"}:
+        low, high = float(choices["low"]), float(choices["high"])
+        return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.3g}")
+    raise InputError(f"tune: {choices!r}; a list or {{low, high}} is expected")
+
+
+# ---- running -------------------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """Does what is still to be done of a comparison; all state is in the files of `records` and `folder`."""
+
+    def __init__(self, comparison: Comparison, folder: Path, records: Path | None = None) -> None:
+        self.comparison, self.folder = comparison, folder
+        self.records = records or folder / "records"
+        self._prepared: dict[str, Prepared] = {}
+
+    def prepared(self, recipe: Recipe) -> Prepared:
+        """Data and tokenizer of a recipe, shared by all runs that ask for the same."""
+        parts = recipe.to_dict()
+        key = str({name: parts[name] for name in ("data", "tokenizer", "objective")})
+        if key not in self._prepared:
+            self._prepared[key] = prepare(recipe)
+        return self._prepared[key]
+
+    def check(self) -> None:
+        """Builds every arm's data and configuration, so that what can't be run is said before anything is trained."""
+        for arm in self.comparison.arms:
+            recipe = self.comparison.recipe(arm, self.comparison.seeds[0])
+            build_config(recipe.model, self.prepared(recipe).tokenizer, recipe.data.block_size)
+
+    def tune(self, arms: list[str], say: Callable[[str], None] = print) -> None:
+        """Runs the trials that have no record yet."""
+        tune = self.comparison.tune
+        if tune is None:
+            return
+        budget = {name: tune[name] for name in ("max_tokens", "max_steps") if name in tune}
+        if budget:
+            budget = {"max_tokens": None, "max_steps": None, "max_seconds": None} | budget
+        for arm in arms:
+            for number, settings in enumerate(trial_settings(self.comparison, arm)):
+                recipe = self.comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget)
+                self._trial(arm, number, settings, recipe, say)
+
+    def _trial(self, arm: str, number: int, settings: dict[str, Any], recipe: Recipe, say: Callable[[str], None]) -> None:
+        path = self.records / f"tune-{arm}-{number}.json"
+        if self._is_done(path, recipe):
+            return
+        say(f"tuning {arm}, trial {number}: {settings}")
+        trial = {"trial": number, "settings": settings, "seed": recipe.training.seed}
+        trial |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, self.prepared(recipe)))}
+        try:
+            record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", self.prepared(recipe))
+            trial |= {"tokens": record["tokens"], "validation_loss": record["marks"][-1]["validation"]["loss"]}
+        except Diverged as error:
+            say(str(error))
+            trial |= {"tokens": None, "validation_loss": None}
+        write_json(path, trial)
+
+    def trials(self) -> dict[str, list[Trial]] | None:
+        """All trials of every arm, the chosen one marked. None where there is nothing to tune."""
+        if self.comparison.tune is None:
+            return None
+        count = self.comparison.tune["trials"]
+        found = {arm: [self.records / f"tune-{arm}-{n}.json" for n in range(count)] for arm in self.comparison.arms}
+        kept = {arm: [read_json(p) for p in paths if p.exists()] for arm, paths in found.items()}
+        for trials in kept.values():
+            finite = [trial for trial in trials if trial["validation_loss"] is not None]
+            best = min(finite, key=lambda trial: trial["validation_loss"], default=None)
+            for trial in trials:
+                trial["chosen"] = trial is best
+                trial.pop("recipe_fingerprint")
+        return kept
+
+    def chosen(self, arm: str) -> dict[str, Any]:
+        """The settings with the lowest validation loss. Raises InputError while trials are missing."""
+        trials = self.trials()
+        if trials is None:
+            return {}
+        if len(trials[arm]) < self.comparison.tune["trials"]:
+            raise InputError(f"tune: arm {arm} has {len(trials[arm])} of {self.comparison.tune['trials']} trials")
+        settings = next((trial["settings"] for trial in trials[arm] if trial["chosen"]), None)
+        if settings is None:
+            raise InputError(f"tune: every trial of arm {arm} diverged; lower the learning rates in tune.space")
+        return settings
+
+    def final_recipe(self, arm: str, seed: int) -> Recipe:
+        """The recipe of a compared run, tuned settings included."""
+        return self.comparison.recipe(arm, seed, self.chosen(arm))
+
+    def run(self, arms: list[str], seeds: list[int], say: Callable[[str], None] = print) -> None:
+        """Runs what has no record yet, seed by seed, so that an early stop leaves whole pairs."""
+        for seed, arm in itertools.product(seeds, arms):
+            recipe, path = self.final_recipe(arm, seed), self.records / f"{arm}-seed{seed}.json"
+            if self._is_done(path, recipe):
+                continue
+            say(f"running {arm}, seed {seed}")
+            record = run_recipe(recipe, self.run_folder(arm, seed), self.prepared(recipe))
+            write_json(path, record | {"comparison": self.comparison.name})
+
+    def run_folder(self, arm: str, seed: int) -> Path:
+        """Where a compared run lies."""
+        return self.folder / "runs" / arm / f"seed-{seed}"
+
+    def _is_done(self, path: Path, recipe: Recipe) -> bool:
+        """Whether `path` is the record of exactly this recipe. Raises InputError where it is of another one."""
+        if not path.exists():
+            return False
+        if read_json(path)["recipe_fingerprint"] != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
+            raise InputError(f"{path}: is the record of another recipe or other data; move it away or use another --output_dir")
+        return True
+
+    # ---- after the runs ----------------------------------------------------------------------------------------
+
+    def finished(self) -> Iterator[dict[str, Any]]:
+        """The records of all finished runs of this comparison."""
+        for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
+            path = self.records / f"{arm}-seed{seed}.json"
+            if path.exists():
+                yield read_json(path)
+
+    def missing(self) -> list[str]:
+        """The runs that have no record."""
+        every = itertools.product(self.comparison.arms, self.comparison.seeds)
+        return [f"{arm}-seed{seed}" for arm, seed in every if not (self.records / f"{arm}-seed{seed}.json").exists()]
+
+    def time(self, say: Callable[[str], None] = print, again: bool = False) -> None:
+        """The separate quiet run that all speed figures come from."""
+        if (self.records / "timing.json").exists() and not again:
+            return
+        from .timing import time_models
+
+        say(f"timing {len(self.comparison.arms)} arms in turns")
+        models, recipe = {}, None
+        for arm in self.comparison.arms:
+            recipe = self.final_recipe(arm, self.comparison.seeds[0])
+            prepared = self.prepared(recipe)
+            config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+            model = build_model(recipe.model, config, prepared.objective.auto_class).to(_device())
+            models[arm] = model, build_optimizer(model, recipe.training)
+        size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
+        losses, tokens = _one_batch(self.prepared(recipe), size), size * recipe.data.block_size
+        shape = (recipe.training.eval_batch_size, recipe.data.block_size)
+        write_json(self.records / "timing.json", time_models(models, losses, tokens, shape, self.comparison.timing_rounds))
+
+    def report(self) -> dict[str, Any]:
+        """Writes results.json, report.md and the plots, and one Hub-ready folder per arm; returns the results."""
+        timing = self.records / "timing.json"
+        about = {"name": self.comparison.name, "question": self.comparison.question}
+        about |= {"baseline": self.comparison.baseline, "arms": self.comparison.arms, "seeds": self.comparison.seeds}
+        about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
+        results = build_results(
+            about, list(self.finished()), read_json(timing) if timing.exists() else None, self.trials()
+        )
+        write_json(self.folder / "results.json", results)
+        plot_loss_curves(results, self.folder / LOSS_CURVES)
+        plot_cost_quality(results, self.folder / COST_QUALITY)
+        (self.folder / "report.md").write_text(report_markdown(results) + "\n", encoding="utf-8")
+        (self.folder / "table.txt").write_text(console_table(results) + "\n", encoding="utf-8")
+        return results
+
+    def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
+        """One Hub-ready folder per arm, from the seed that was best on validation."""
+        plots = {name: self.folder / name for name in (LOSS_CURVES, COST_QUALITY)}
+        for arm, row in results["arms"].items():
+            source = self.run_folder(arm, row["best_seed"]) / "final"
+            if not source.is_dir():
+                say(f"{arm}: the weights of seed {row['best_seed']} are not here; its folder was not exported")
+                continue
+            target = self.folder / "models" / arm
+            card = _card_writer(results, arm)
+            export_folder(source, target, card, {"results.json": results}, plots)
+
+
+def _card_writer(results: dict[str, Any], arm: str) -> Callable[[Path], str]:
+    return lambda folder: model_card(results, arm, folder)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _one_batch(prepared: Prepared, size: int) -> Callable[[Any], Any]:
+    """A function of a model: the losses of one fixed training batch."""
+    import numpy as np
+    import torch
+
+    rows = prepared.blocks["train"].all_rows(size)
+    rows = np.resize(rows, (size, rows.shape[1]))
+    arrays, _ = prepared.objective.prepare(rows, np.random.default_rng(0))
+    batch = {name: torch.from_numpy(array).to(_device()) for name, array in arrays.items()}
+    return lambda model: prepared.objective.losses(model, batch)["loss"]

@@ -1,0 +1,200 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""From text to batches: tokenizer, packed blocks, and a data order that is a pure function of (seed, step).
+
+Nothing here has a position to save: batch `step` of a run is the same whether the run came there in one go, after a
+crash, or on another number of processes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch.utils.data import DataLoader, Dataset
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from .arguments import InputError, TokenizerArguments
+from .corpora import Corpus
+
+
+ROLES = {
+    "[PAD]": "pad_token",
+    "[UNK]": "unk_token",
+    "[CLS]": "cls_token",
+    "[SEP]": "sep_token",
+    "[MASK]": "mask_token",
+    "[BOS]": "bos_token",
+    "[EOS]": "eos_token",
+}
+CHUNK = 50_000  # characters that are tokenized at a time
+
+
+# ---- tokenizer -----------------------------------------------------------------------------------------------------
+
+
+def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: int) -> PreTrainedTokenizerBase:
+    """The recipe's tokenizer: trained on the train split of `corpus`, or loaded by name."""
+    kind = arguments.tokenizer
+    if kind not in ("character", "wordpiece"):
+        return _load_tokenizer(kind)
+    train = _train_characters if kind == "character" else _train_wordpiece
+    backend = train(arguments, corpus.splits["train"])
+    roles = {ROLES[token]: token for token in arguments.special_tokens if token in ROLES}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **roles)
+    tokenizer.clean_up_tokenization_spaces = False
+    return tokenizer
+
+
+def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"tokenizer.tokenizer: '{name}'; allowed: character, wordpiece, a folder, a Hub name ({first})") from None
+
+
+def _train_characters(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
+    """One token per character of the train split. Unseen characters become [UNK] where that token exists."""
+    specials = list(arguments.special_tokens)
+    characters = sorted(set().union(*map(set, texts)))
+    vocabulary = {token: index for index, token in enumerate(specials + characters)}
+    unknown = {"unk_token": "[UNK]"} if "[UNK]" in specials else {}
+    backend = Tokenizer(models.WordLevel(vocabulary, **unknown))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens(specials)
+    return backend
+
+
+def _train_wordpiece(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
+    """BERT's WordPiece (arXiv:1810.04805) with its normalizer, pre-tokenizer and [CLS] … [SEP] template."""
+    specials = list(arguments.special_tokens)
+    if "[UNK]" not in specials:
+        raise InputError("tokenizer.special_tokens: WordPiece needs [UNK]")
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=arguments.lowercase)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=arguments.vocab_size, special_tokens=specials, show_progress=False
+    )
+    backend.train_from_iterator(texts, trainer)
+    if {"[CLS]", "[SEP]"} <= set(specials):
+        backend.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+        )
+    return backend
+
+
+# ---- packed blocks -------------------------------------------------------------------------------------------------
+
+
+def tokenize_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
+    """All documents as one row of token ids (int32), a separator after each where there are several."""
+    separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+    pieces: list[np.ndarray] = []
+    for text in texts:
+        chunks = _chunks(text)
+        for ids in tokenizer(chunks, add_special_tokens=False, verbose=False)["input_ids"] if chunks else []:
+            pieces.append(np.asarray(ids, dtype=np.int32))
+        if len(texts) > 1 and separator is not None and chunks:
+            pieces.append(np.asarray([separator], dtype=np.int32))
+    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+
+
+def _chunks(text: str) -> list[str]:
+    """Pieces of about CHUNK characters that end with a line, so that no word is cut (a longer line stays whole)."""
+    if len(text) <= CHUNK:
+        return [text] if text else []
+    pieces, current, size = [], [], 0
+    for line in text.splitlines(keepends=True):
+        current.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            pieces.append("".join(current))
+            current, size = [], 0
+    return pieces + (["".join(current)] if current else [])
+
+
+class PackedBlocks:
+    """A row of tokens seen as blocks of `block_size`; the tail that fills no block is left out."""
+
+    def __init__(self, tokens: np.ndarray, block_size: int, name: str) -> None:
+        if len(tokens) < block_size:
+            raise InputError(
+                f"data: the {name} split tokenizes to {len(tokens)} tokens, less than one block of {block_size}"
+            )
+        self.tokens, self.block_size, self.name = tokens, block_size, name
+
+    def __len__(self) -> int:
+        return len(self.tokens) // self.block_size
+
+    def rows(self, starts: np.ndarray) -> np.ndarray:
+        """Blocks at the given token offsets: int64 `(len(starts), block_size)`."""
+        return self.tokens[starts[:, None] + np.arange(self.block_size)].astype(np.int64)
+
+    def all_rows(self, limit: int | None = None) -> np.ndarray:
+        """Every block in order, or the first `limit` ones: int64 `(blocks, block_size)`."""
+        count = min(len(self), limit or len(self))
+        return self.rows(np.arange(count) * self.block_size)
+
+
+class BlockOrder:
+    """Which blocks make up step `step`: each epoch is a new permutation, with a new random phase of the cuts.
+
+    The phase makes every offset of the text a possible block start, as windows of stride 1 do, at the price of one
+    block per epoch.
+    """
+
+    def __init__(self, blocks: PackedBlocks, batch_size: int, seed: int, random_phase: bool) -> None:
+        self.blocks, self.batch_size, self.seed = blocks, batch_size, seed
+        self.random_phase = random_phase and len(blocks) > 1
+        self.blocks_per_epoch = len(blocks) - 1 if self.random_phase else len(blocks)
+        self._cached: tuple[int, np.ndarray] | None = None
+
+    def starts(self, step: int) -> np.ndarray:
+        """Token offsets `(batch_size,)` of the blocks of optimizer step `step`."""
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        return np.asarray([self._epoch(p // self.blocks_per_epoch)[p % self.blocks_per_epoch] for p in positions])
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if self._cached is None or self._cached[0] != epoch:
+            rng = np.random.default_rng([self.seed, epoch, 1])
+            phase = rng.integers(self.blocks.block_size) if self.random_phase else 0
+            self._cached = epoch, phase + self.blocks.block_size * rng.permutation(self.blocks_per_epoch)
+        return self._cached[1]
+
+
+class StepDataset(Dataset):
+    """Item i is the i-th micro-batch of a run on one process.
+
+    Every process draws the whole batch of the step and takes its own rows, so that neither order nor masks depend on
+    the number of processes or micro-batches.
+    """
+
+    def __init__(self, order: BlockOrder, objective: Any, seed: int, parts: int, rank: int, world: int) -> None:
+        self.order, self.objective, self.seed = order, objective, seed
+        self.parts, self.rank, self.world = parts, rank, world
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        step, part = divmod(index, self.parts)
+        rows = self.order.blocks.rows(self.order.starts(step))
+        batch, weight = self.objective.prepare(rows, np.random.default_rng([self.seed, step, 2]))
+        size = len(rows) // (self.parts * self.world)
+        mine = slice((part * self.world + self.rank) * size, (part * self.world + self.rank + 1) * size)
+        return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {"weight": torch.tensor(weight)}
+
+
+def step_loader(dataset: StepDataset, first_step: int, last_step: int, pin_memory: bool) -> DataLoader:
+    """Micro-batches of the steps first_step … last_step - 1.
+
+    The loader has a generator of its own: creating an iterator draws a number, and taking that from the global
+    generator would make a resumed run's dropout differ.
+    """
+    indices = range(first_step * dataset.parts, last_step * dataset.parts)
+    return DataLoader(
+        dataset, batch_size=None, sampler=indices, generator=torch.Generator().manual_seed(0), pin_memory=pin_memory
+    )

@@ -1,0 +1,279 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The training loop: Accelerate's engine, our order of things.
+
+- data, masks and learning rate are functions of the step; what is saved is weights, optimizer, random state, counters
+- the loss is a mean over predicted tokens of the whole global batch, whatever the micro-batches and processes
+- gradients are clipped before the step, and the optimizer holds exactly the parameters that require gradients
+- a run killed at any moment goes on from its last checkpoint as if nothing had happened: same weights, same records
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from .arguments import Diverged, TrainingArguments
+from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, save_checkpoint
+from .data import StepDataset, step_loader
+from .objectives import FixedEvaluation, evaluate_split
+from .record import MetricsFile
+from .schedule import NEVER, Phase, learning_rate
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with every checkpoint."""
+
+    phase: int = 0
+    step: int = 0  # optimizer steps along this path: trunk, or trunk and branch
+    updates: int = 0  # optimizer steps ever done, branches included
+    seconds: float = 0.0  # training time along this path, evaluations apart
+    loss_sum: float = 0.0  # since the last train record
+    loss_steps: int = 0
+
+
+def parameter_groups(model: torch.nn.Module, arguments: TrainingArguments) -> list[dict[str, Any]]:
+    """Two groups: with weight decay, and without (vectors; with scope `linear` also embeddings)."""
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def decays(p: torch.nn.Parameter) -> bool:
+        return p.ndim >= 2 if arguments.weight_decay_scope == "matrices" else id(p) in linear
+
+    return [
+        {"params": [p for p in trained if decays(p)], "weight_decay": arguments.weight_decay},
+        {"params": [p for p in trained if not decays(p)], "weight_decay": 0.0},
+    ]
+
+
+def build_optimizer(model: torch.nn.Module, arguments: TrainingArguments) -> torch.optim.AdamW:
+    """AdamW (arXiv:1711.05101) over exactly the parameters that require gradients."""
+    groups = [g for g in parameter_groups(model, arguments) if g["params"]]
+    optimizer = torch.optim.AdamW(
+        groups,
+        lr=arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        eps=arguments.adam_epsilon,
+        fused=True,
+    )
+    check_optimizer(model, optimizer)
+    return optimizer
+
+
+def check_optimizer(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Raises RuntimeError unless the optimizer's parameters are those of `model` that require gradients, once each."""
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    wanted = {id(p) for p in model.parameters() if p.requires_grad}
+    if set(held) != wanted or len(held) != len(wanted):
+        raise RuntimeError(f"the optimizer holds {len(held)} parameters, {len(wanted)} require gradients")
+
+
+class Loop:
+    """Runs the phases of one run from wherever `folder` says it stands."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: torch.nn.Module,
+        dataset: StepDataset,
+        evaluations: dict[str, FixedEvaluation],
+        arguments: TrainingArguments,
+        phases: list[Phase],
+        folder: Path,
+        on_snapshot: Any = None,
+    ) -> None:
+        self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
+        self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
+        self.plain_model = model
+        self.optimizer = build_optimizer(model, arguments)
+        self.model, self.optimizer = accelerator.prepare(model, self.optimizer)
+        self.tokens_per_step = arguments.batch_size * dataset.order.blocks.block_size
+        self.progress = Progress()
+        self.metrics = MetricsFile(folder / "metrics.jsonl", accelerator.is_main_process)
+        self.checkpoints = folder / "checkpoints"
+
+    # ---- the run -----------------------------------------------------------------------------------------------
+
+    def run(self) -> Progress:
+        """Trains to the end of the last phase. Goes on from the newest checkpoint where there is one."""
+        self._resume()
+        self.model.train()
+        with self._bar() as self.bar:
+            while self.progress.phase < len(self.phases):
+                self._run_phase(self.phases[self.progress.phase])
+        check_optimizer(self.plain_model, self.optimizer)
+        return self.progress
+
+    def _run_phase(self, phase: Phase) -> None:
+        if phase.until_seconds is None:
+            self._begin_branch(phase, self.progress.step == phase.start)
+        for batch_parts in self._steps(phase):
+            self._step(phase, batch_parts)
+            self._after_step(phase)
+            if phase.until_seconds is not None and self.progress.seconds >= phase.until_seconds:
+                break
+        if phase.kind == "decay":
+            self._finish_branch(phase)
+        self.progress.phase += 1
+        if phase.kind == "decay" and self.progress.phase < len(self.phases):
+            self._return_to_trunk()
+
+    def _steps(self, phase: Phase) -> Iterator[list[dict[str, torch.Tensor]]]:
+        """The micro-batches of each remaining step of the phase."""
+        parts = self.dataset.parts
+        last = min(phase.end, NEVER // parts // 2)
+        loader = step_loader(self.dataset, self.progress.step, last, self.accelerator.device.type == "cuda")
+        held: list[dict[str, torch.Tensor]] = []
+        for micro in loader:
+            held.append(micro)
+            if len(held) == parts:
+                yield held
+                held = []
+
+    def _step(self, phase: Phase, parts: list[dict[str, torch.Tensor]]) -> None:
+        """One optimizer step over all micro-batches."""
+        began, p = time.perf_counter(), self.progress
+        rate = learning_rate(self.arguments, phase, p.step, p.seconds)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=self.accelerator.device)
+        for batch in parts:
+            total += self._micro_step(batch)
+        p.loss_sum += self._finite(total)
+        p.loss_steps += 1
+        p.step += 1
+        p.updates += 1
+        p.seconds += time.perf_counter() - began
+        self.rate = rate
+
+    def _micro_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Forward and backward of one micro-batch, the update after the last. Returns its share of the mean loss."""
+        with self.accelerator.accumulate(self.model):
+            batch = {n: t.to(self.accelerator.device, non_blocking=True) for n, t in batch.items()}
+            weight = batch.pop("weight")
+            with self.accelerator.autocast():
+                loss = self.dataset.objective.losses(self.model, batch)["loss"].sum() / weight
+            # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
+            self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
+            if self.accelerator.sync_gradients and self.arguments.max_grad_norm is not None:
+                self.grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return loss.detach()
+
+    def _finite(self, loss: torch.Tensor) -> float:
+        value = float(self.accelerator.reduce(loss, "sum"))
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Diverged(
+                f"training: the loss is {value} at step {self.progress.step}; the run has diverged "
+                f"(lower training.learning_rate). Checkpoints before it are kept in {self.checkpoints}"
+            )
+        return value
+
+    # ---- what happens around steps -----------------------------------------------------------------------------
+
+    def _after_step(self, phase: Phase) -> None:
+        a, p = self.arguments, self.progress
+        self.bar.update(1)
+        if p.step % a.log_every == 0 or p.step == phase.end:
+            self._record_training(phase)
+        if phase.kind == "trunk" and p.step % a.eval_every == 0:
+            self._record_evaluation(phase, "validation")
+        if a.snapshot_every and phase.kind == "trunk" and p.step % a.snapshot_every == 0 and self.on_snapshot:
+            self.on_snapshot(self.plain_model, p.step)
+        if a.checkpoint_every and p.updates % a.checkpoint_every == 0:
+            self._save(self.checkpoints / f"update-{p.updates:09d}")
+            if self.accelerator.is_main_process:
+                prune_checkpoints(self.checkpoints, a.keep_checkpoints)
+
+    def _record_training(self, phase: Phase) -> None:
+        p = self.progress
+        mean = p.loss_sum / max(1, p.loss_steps)
+        values = {"loss": mean, "learning_rate": self.rate}
+        if self.arguments.max_grad_norm is not None:
+            values["grad_norm"] = float(self.grad_norm)  # before clipping
+        tokens_per_second = p.step * self.tokens_per_step / max(1e-9, p.seconds)
+        self._write("train", phase, values, {"tokens_per_second": tokens_per_second})
+        self.bar.set_postfix(loss=f"{mean:.3f}", tokens_per_s=f"{tokens_per_second:.0f}", refresh=False)
+        p.loss_sum, p.loss_steps = 0.0, 0
+
+    def _record_evaluation(self, phase: Phase, split: str) -> None:
+        values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
+        self._write(split, phase, values, {})
+        self._say(f"step {self.progress.step:>6} {phase.kind:<5} {split:<10} " + _format(values))
+
+    def _write(self, event: str, phase: Phase, values: dict[str, float], clock: dict[str, float]) -> None:
+        p = self.progress
+        place = {"event": event, "phase": phase.kind, "budget": phase.budget, "step": p.step}
+        place |= {"tokens": p.step * self.tokens_per_step}
+        self.metrics.append(place | values | clock | {"seconds": p.seconds})
+        if self.arguments.trackers:
+            self.accelerator.log({f"{event}/{n}": v for n, v in values.items()}, step=p.updates)
+
+    # ---- branches ----------------------------------------------------------------------------------------------
+
+    def _branch_point(self, phase: int) -> Path:
+        # one per branch: the newest checkpoint may lie in an earlier branch than the newest branch point
+        return self.checkpoints / f"branch_point-{phase}"
+
+    def _begin_branch(self, phase: Phase, at_start: bool) -> None:
+        is_last = self.progress.phase == len(self.phases) - 1
+        if phase.kind == "decay" and at_start and not is_last:
+            self._save(self._branch_point(self.progress.phase))
+
+    def _finish_branch(self, phase: Phase) -> None:
+        for split in self.evaluations:
+            self._record_evaluation(phase, split)
+
+    def _return_to_trunk(self) -> None:
+        """Weights, optimizer, random state and counters as they were before the branch; `updates` goes on counting."""
+        phase, updates = self.progress.phase, self.progress.updates
+        self._restore(self._branch_point(phase - 1))
+        self.progress.phase, self.progress.updates = phase, updates
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def _save(self, folder: Path) -> None:
+        state = {"progress": asdict(self.progress), "metrics_bytes": self.metrics.size()}
+        state["grad_scaler"] = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+        rank = self.accelerator.process_index
+        save_checkpoint(folder, self.plain_model, self.optimizer, state, rank, self.accelerator.wait_for_everyone)
+
+    def _restore(self, folder: Path) -> dict[str, Any]:
+        state = load_checkpoint(folder, self.plain_model, self.optimizer, self.accelerator.process_index)
+        self.progress = Progress(**state["progress"])
+        if self.accelerator.scaler and state["grad_scaler"]:
+            self.accelerator.scaler.load_state_dict(state["grad_scaler"])
+        return state
+
+    def _resume(self) -> None:
+        newest = newest_checkpoint(self.checkpoints)
+        if newest is None:
+            self.metrics.truncate(0)
+            return
+        state = self._restore(newest)
+        self.metrics.truncate(state["metrics_bytes"])
+        self._say(f"resumed from {newest} at step {self.progress.step}")
+
+    # ---- terminal ----------------------------------------------------------------------------------------------
+
+    def _bar(self) -> tqdm:
+        ends = [ph.end - ph.start for ph in self.phases]
+        total = None if self.phases[-1].until_seconds is not None else sum(ends)
+        quiet = not (self.accelerator.is_main_process and sys.stderr.isatty())
+        return tqdm(total=total, initial=self.progress.updates, disable=quiet, unit="step", leave=False)
+
+    def _say(self, line: str) -> None:
+        if self.accelerator.is_main_process:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+
+def _format(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())

@@ -1,0 +1,24 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Metrics as `evaluate.Metric` classes that work offline, one folder each.
+
+`evaluate.load("hf_variants/experiments/metrics/perplexity")` loads one from a checkout; `load_metric("perplexity")`
+gives the same class without evaluate's loader. Each has `score(scores)`, which computes it from an evaluation's
+per-token arrays.
+"""
+
+import functools
+import importlib
+
+from ..arguments import InputError
+
+
+NAMES = {"cross_entropy": "CrossEntropy", "perplexity": "Perplexity", "token_accuracy": "TokenAccuracy"}
+
+
+@functools.cache
+def load_metric(name: str):
+    """The metric called `name`, ready to `compute`. Raises InputError for a name that is not in NAMES."""
+    if name not in NAMES:
+        raise InputError(f"metric '{name}'; allowed: {', '.join(NAMES)}")
+    module = importlib.import_module(f".{name}.{name}", __package__)
+    return getattr(module, NAMES[name])(keep_in_memory=True)

@@ -1,0 +1,132 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What is learned from a block of tokens.
+
+An objective is a small class with three things: `prepare` makes inputs and labels, `losses` scores a model's output
+per token, and `metrics` names the `evaluate.Metric` classes that summarise an evaluation. A recipe may name one of its
+own: `objective: my_objective.py:MyObjective`.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from .arguments import Diverged, InputError, ObjectiveArguments
+
+
+IGNORED = -100
+
+
+class MaskedLanguageModeling:
+    """BERT's masked-token objective (arXiv:1810.04805, section 3.1).
+
+    A share `mask_probability` of the tokens is predicted; of those 80 % become the mask token, 10 % a random token and
+    10 % stay as they are. Special tokens are never predicted and never drawn.
+    """
+
+    auto_class = "AutoModelForMaskedLM"
+    metrics = ("cross_entropy", "perplexity", "token_accuracy")
+
+    def __init__(self, arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> None:
+        if tokenizer.mask_token_id is None:
+            raise InputError("objective: masked_lm needs a tokenizer with a mask token; this one has none")
+        self.arguments, self.mask_id = arguments, tokenizer.mask_token_id
+        self.special_ids = np.asarray(sorted(tokenizer.all_special_ids))
+        self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
+
+    def prepare(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], int]:
+        """Token ids `(batch, seq)` -> {"input_ids", "labels"} of that shape, and how many labels there are.
+
+        Labels are -100 where nothing is predicted. In a batch where chance picks no token, one is picked.
+        """
+        a = self.arguments
+        chance = rng.random(rows.shape)
+        allowed = ~np.isin(rows, self.special_ids)
+        chosen = (chance < a.mask_probability) & allowed
+        if not chosen.any() and allowed.any():
+            chosen.flat[np.where(allowed, chance, 2.0).argmin()] = True
+        fate = rng.random(rows.shape)
+        masked = chosen & (fate < a.mask_replace)
+        scrambled = chosen & ~masked & (fate < a.mask_replace + a.random_replace)
+        random_tokens = self.ordinary_ids[rng.integers(len(self.ordinary_ids), size=rows.shape)]
+        inputs = np.where(masked, self.mask_id, np.where(scrambled, random_tokens, rows))
+        return {"input_ids": inputs, "labels": np.where(chosen, rows, IGNORED)}, int(chosen.sum())
+
+    def losses(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Per predicted token: "loss" in nats (with gradient), "prediction" and "label", each `(predicted,)`."""
+        labels = batch["labels"]
+        logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+        scored = labels != IGNORED
+        logits, labels = logits[scored].float(), labels[scored]
+        loss = F.cross_entropy(logits, labels, reduction="none")
+        return {"loss": loss, "prediction": logits.detach().argmax(-1), "label": labels}
+
+
+OBJECTIVES: dict[str, type] = {"masked_lm": MaskedLanguageModeling}
+
+
+def build_objective(arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The objective that the recipe names, given the run's tokenizer."""
+    name = arguments.objective
+    if name in OBJECTIVES:
+        return OBJECTIVES[name](arguments, tokenizer)
+    path, colon, class_name = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise InputError(f"objective.objective: '{name}'; allowed: {', '.join(OBJECTIVES)}, path/to/file.py:ClassName")
+    return _load_class(Path(path), class_name)(arguments, tokenizer)
+
+
+def _load_class(path: Path, class_name: str) -> type:
+    if not path.is_file():
+        raise InputError(f"objective.objective: {path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, class_name):
+        raise InputError(f"objective.objective: {path} has no class {class_name}")
+    return getattr(module, class_name)
+
+
+# ---- evaluation ----------------------------------------------------------------------------------------------------
+
+
+class FixedEvaluation:
+    """One split prepared once with a fixed seed, so that every model and every moment is asked the same questions."""
+
+    def __init__(self, rows: np.ndarray, objective: Any, seed: int, batch_size: int) -> None:
+        self.batch, _ = objective.prepare(rows, np.random.default_rng([seed, 3]))
+        self.objective, self.batch_size, self.size = objective, batch_size, len(rows)
+
+    @torch.no_grad()
+    def scores(self, model: torch.nn.Module, accelerator: Any) -> dict[str, np.ndarray]:
+        """Per token of the split: loss (nats), prediction, label. Every process gets all of them, in one order."""
+        was_training = model.training
+        model.eval()
+        parts: list[dict[str, torch.Tensor]] = []
+        for start in range(0, self.size, self.batch_size):
+            parts.append(self._score(model, accelerator, start))
+        model.train(was_training)
+        return {name: torch.cat([p[name] for p in parts]).cpu().numpy() for name in parts[0]}
+
+    def _score(self, model: torch.nn.Module, accelerator: Any, start: int) -> dict[str, torch.Tensor]:
+        rows = slice(start, min(start + self.batch_size, self.size))
+        batch = {n: torch.from_numpy(np.ascontiguousarray(v[rows])).to(accelerator.device) for n, v in self.batch.items()}
+        with accelerator.autocast():
+            return self.objective.losses(model, batch)
+
+
+def evaluate_split(model: torch.nn.Module, evaluation: FixedEvaluation, accelerator: Any) -> dict[str, float]:
+    """The objective's metrics over one prepared split, e.g. {"loss": 1.92, "perplexity": 6.82, "accuracy": 0.43}."""
+    from .metrics import load_metric
+
+    scores = evaluation.scores(model, accelerator)
+    if not np.isfinite(scores["loss"]).all():
+        raise Diverged("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
+    results: dict[str, float] = {}
+    for name in evaluation.objective.metrics:
+        results |= load_metric(name).score(scores)
+    return {name: float(value) for name, value in results.items()}

@@ -1,0 +1,168 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The two figures of a comparison, drawn from `results.json` alone: loss curves, and quality against cost.
+
+Figures are made without pyplot: it keeps every figure alive and picks a backend for the whole process.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from .results import short_count
+
+LOSS_CURVES = "loss_curves.png"
+COST_QUALITY = "cost_quality.png"
+
+# Okabe and Ito's palette without its yellow, which vanishes on white; every arm has its own marker as well.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_INK = "#333333"
+_CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
+_MARK = {
+    "linestyle": "none", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.8, "capsize": 3,
+    "elinewidth": 1.2, "zorder": 5,
+}  # fmt: skip
+
+
+def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
+    """Loss against tokens per arm (line: mean, band: range over seeds), and against training time if it was timed.
+
+    Markers with 95 % intervals are the ends of the decay branches, on the results' split.
+    """
+    per_token = _seconds_per_token(results)
+    figure = _figure(2 if per_token else 1, width=5.4)
+    axes = figure.subplots(1, 2 if per_token else 1, sharey=True, squeeze=False)[0]
+    _draw_curves(axes[0], results, dict.fromkeys(results["arms"], 1.0))
+    axes[0].set_xlabel("training tokens")
+    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+    axes[0].set_ylabel(f"{results['metric']} ({results['unit']})")
+    if per_token:
+        _draw_curves(axes[1], results, per_token)
+        axes[1].set_xlabel("training time (s, from the quiet timing run)")
+    for axis in axes:
+        _reference_line(axis, results, label=axis is axes[0])
+    _legend(figure, axes[0])
+    figure.supxlabel(_caption(results), fontsize=8, color=_INK)
+    return _save(figure, path)
+
+
+def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
+    """Final loss with its 95 % interval against parameters, and against the training step's milliseconds if timed."""
+    costs = {"parameters": {arm: row["parameters"] for arm, row in results["arms"].items()}}
+    steps = {arm: row["train_step_ms"] for arm, row in results["arms"].items() if row["train_step_ms"] is not None}
+    if steps:
+        costs["training step (ms, median)"] = steps
+    figure = _figure(len(costs), width=4.6)
+    axes = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    for axis, (label, cost) in zip(axes, costs.items(), strict=True):
+        _draw_costs(axis, results, cost)
+        axis.set_xlabel(label)
+    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+    axes[0].set_ylabel(f"final {results['split']} {results['metric']}\n({results['unit']})")
+    _legend(figure, axes[0])
+    return _save(figure, path)
+
+
+def _figure(panels: int, width: float) -> Figure:
+    figure = Figure(figsize=(max(6.0, width * panels), 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _seconds_per_token(results: Mapping[str, Any]) -> dict[str, float]:
+    quiet = (results.get("timing") or {}).get("arms") or {}
+    found = {arm: (quiet.get(arm) or {}).get("seconds_per_token") for arm in results["arms"]}
+    return {arm: value for arm, value in found.items() if value}
+
+
+def _style(index: int) -> tuple[str, str]:
+    return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+
+
+def _draw_curves(axis: Axes, results: Mapping[str, Any], per_token: Mapping[str, float]) -> None:
+    for index, (arm, row) in enumerate(results["arms"].items()):
+        if arm not in per_token:
+            continue
+        color, marker = _style(index)
+        curve = row["curve"] if results["metric"] == "loss" else {"tokens": [], "mean": [], "low": [], "high": []}
+        at = [tokens * per_token[arm] for tokens in curve["tokens"]]
+        axis.plot(at, curve["mean"], color=color, linewidth=1.6)
+        axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
+        marks = row["marks"]
+        axis.errorbar(
+            [mark["tokens"] * per_token[arm] for mark in marks], [mark["mean"] for mark in marks], _errors(marks),
+            color=color, marker=marker, label=arm, **_MARK,
+        )  # fmt: skip
+    _tidy(axis)
+    axis.set_xlim(left=0)
+
+
+def _errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
+    """Distances down and up to the interval's ends; zero where one seed gives no interval."""
+    below = [point["mean"] - point["ci95"][0] if point["ci95"] else 0.0 for point in points]
+    above = [point["ci95"][1] - point["mean"] if point["ci95"] else 0.0 for point in points]
+    return [below, above]
+
+
+def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float]) -> None:
+    for index, (arm, row) in enumerate(results["arms"].items()):
+        if arm in cost:
+            color, marker = _style(index)
+            point = row["metrics"][results["split"]][results["metric"]]
+            axis.errorbar(
+                [cost[arm]], [point["mean"]], _errors([point]), color=color, marker=marker, label=arm, **_MARK
+            )
+    axis.margins(x=0.15, y=0.15)
+    _tidy(axis)
+
+
+def _reference_line(axis: Axes, results: Mapping[str, Any], label: bool) -> None:
+    entropy = results["data"].get("unigram_entropy")
+    if entropy is None or results["metric"] != "loss":
+        return
+    text = f"unigram entropy ({entropy:.2f})" if label else None
+    axis.axhline(entropy, color=_INK, linestyle="--", linewidth=1.0, label=text, zorder=1)
+
+
+def _tidy(axis: Axes) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(colors=_INK, labelsize=9, labelleft=True)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    # Matplotlib lists lines before error bars: the arms come first, a reference line last.
+    lines = [index for index, handle in enumerate(handles) if isinstance(handle, Line2D)]
+    order = [index for index in range(len(handles)) if index not in lines] + lines
+    handles, labels = [handles[index] for index in order], [labels[index] for index in order]
+    columns = min(4, max(2, len(handles)))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
+
+
+def _caption(results: Mapping[str, Any]) -> str:
+    seeds, split = len(results["seeds"]), results["split"]
+    markers = f"Markers: {split} {results['metric']} after the decay branch"
+    if seeds > 1:
+        markers += f", mean of {seeds} seeds with 95 % interval"
+    if results["metric"] != "loss":
+        return markers + "."
+    names = sorted({_CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
+    band = " (band: range over seeds)" if seeds > 1 else ""
+    return f"Lines: {' or '.join(names)} before decay{band}. {markers}."
+
+
+def _save(figure: Figure, path: str | Path) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Matplotlib writes its own version into a PNG: the same results must give the same bytes.
+    figure.savefig(path, metadata={"Software": None})
+    return path

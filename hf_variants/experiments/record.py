@@ -1,0 +1,193 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What a run leaves behind: metrics.jsonl line by line while it runs, one small record when it is finished."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .arguments import InputError
+
+
+SCHEMA = 1
+WALL_CLOCK_FIELDS = ("seconds", "tokens_per_second")  # differ from run to run; all else is reproducible
+PACKAGES = ("hf_variants", "torch", "transformers", "accelerate", "datasets", "tokenizers", "evaluate", "numpy")
+
+
+class MetricsFile:
+    """A JSON-lines file that is appended to, and cut back when a run goes on from an earlier checkpoint."""
+
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
+
+    def append(self, values: dict[str, Any]) -> None:
+        """Adds one line and hands it to the operating system, so that a kill loses nothing already written."""
+        if self.writes:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Drops what lies beyond `size` bytes."""
+        if self.writes and self.path.exists():
+            os.truncate(self.path, size)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All complete lines of a metrics.jsonl (a last line cut by a kill is left out)."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON under a temporary name and renames it, so that readers never see half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial.rename(path)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises InputError where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+
+
+# ---- identity ------------------------------------------------------------------------------------------------------
+
+
+def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """`section.key: old → new` for every difference between two nested mappings."""
+    lines = []
+    for key in sorted(set(old) | set(new)):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differing_keys(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} → {b}")
+    return lines
+
+
+def claim_folder(folder: Path, identity: dict[str, Any]) -> None:
+    """Marks `folder` as this recipe's. Raises InputError where it holds a run of another one."""
+    marker = folder / "recipe.json"
+    if marker.exists():
+        changed = differing_keys(read_json(marker), identity)
+        if changed:
+            raise InputError(f"{folder}: holds a run of another recipe ({'; '.join(changed[:3])}); use another --output_dir")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(marker, identity)
+
+
+# ---- environment ---------------------------------------------------------------------------------------------------
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device, threads and commit, for the record."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    place = {"python": platform.python_version(), "system": platform.system(), "device": device}
+    return place | {"threads": torch.get_num_threads(), "commit": _commit()} | versions
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()} ({os.cpu_count()} cores)"
+    return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+
+
+def _commit() -> str:
+    """The commit of the checkout that this code lies in, with a mark where files differ from it."""
+    here = Path(__file__).resolve().parent
+    try:
+        git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+# ---- cost ----------------------------------------------------------------------------------------------------------
+
+
+def count_parameters(model: torch.nn.Module) -> dict[str, int]:
+    """All and trainable parameters, shared ones once."""
+    every = list(model.parameters())
+    return {
+        "parameters": sum(p.numel() for p in every),
+        "trainable_parameters": sum(p.numel() for p in every if p.requires_grad),
+    }
+
+
+def training_flops_per_token(model: torch.nn.Module, block_size: int) -> float:
+    """FLOPs of one forward and backward pass per token, counted by torch's FlopCounterMode on one block.
+
+    Counts matrix products and attention (in its plain form, so that every kernel counts the same); the rest is noise.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(model.parameters()).device
+    ids = torch.zeros(1, block_size, dtype=torch.long, device=device)
+    was_training = model.training
+    model.eval()  # dropout would draw from the generators
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(input_ids=ids).logits.float().sum().backward()
+    model.zero_grad(set_to_none=True)
+    model.train(was_training)
+    return counter.get_total_flops() / block_size
+
+
+# ---- the record of a finished run ----------------------------------------------------------------------------------
+
+
+def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str, Any]:
+    """Marks (ends of decay branches), curve of the trunk, and totals, from the lines of a metrics.jsonl."""
+    marks: dict[int, dict[str, Any]] = {}
+    curve: dict[int, dict[str, Any]] = {}
+    for line in metrics:
+        place = {"tokens": line["tokens"], "steps": line["step"]}
+        if line["event"] == "train":
+            if line["phase"] == "trunk" or line["budget"] == 1.0:
+                curve.setdefault(line["step"], place)["train_loss"] = line["loss"]
+        elif line["phase"] == "trunk":
+            curve.setdefault(line["step"], place)["validation_loss"] = line["loss"]
+        else:
+            cost = {"flops": line["tokens"] * flops_per_token, "seconds": line["seconds"]}
+            mark = marks.setdefault(line["step"], place | cost)
+            mark[line["event"]] = _metric_values(line)
+    last = max(marks)
+    final = marks[last]
+    return {
+        "marks": [marks[step] for step in sorted(marks)],
+        "curve": [curve[step] for step in sorted(curve)],
+        "tokens": final["tokens"],
+        "steps": final["steps"],
+        "seconds": final["seconds"],
+    }
+
+
+def _metric_values(line: dict[str, Any]) -> dict[str, float]:
+    apart = ("event", "phase", "budget", "step", "tokens", *WALL_CLOCK_FIELDS)
+    return {name: value for name, value in line.items() if name not in apart}

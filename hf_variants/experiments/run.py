@@ -1,0 +1,265 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
+
+import datetime
+import hashlib
+import json
+import math
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+import hf_variants
+
+from .arguments import InputError, ModelArguments, Recipe
+from .corpora import Corpus, load_corpus
+from .data import BlockOrder, PackedBlocks, StepDataset, build_tokenizer, tokenize_documents
+from .loop import Loop
+from .objectives import FixedEvaluation, build_objective
+from .record import (
+    SCHEMA,
+    claim_folder,
+    count_parameters,
+    environment,
+    read_json,
+    read_metrics,
+    summarise,
+    training_flops_per_token,
+    write_json,
+)
+from .schedule import plan
+
+
+@dataclass
+class Prepared:
+    """Data, tokenizer and objective of a recipe, ready for any number of models."""
+
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerBase
+    objective: Any
+    blocks: dict[str, PackedBlocks]
+
+    def describe(self) -> dict[str, Any]:
+        """The `data` part of a record."""
+        train = Counter(self.blocks["train"].tokens.tolist())
+        shares = np.asarray(list(train.values())) / len(self.blocks["train"].tokens)
+        splits = {
+            name: {"characters": sum(map(len, self.corpus.splits[name])), "tokens": len(b.tokens), "blocks": len(b)}
+            for name, b in self.blocks.items()
+        }
+        about = {"name": self.corpus.name, "license": self.corpus.license, "hub_id": self.corpus.hub_id}
+        about |= {"language": self.corpus.language, "fingerprint": self.corpus.fingerprint}
+        return about | {"splits": splits, "unigram_entropy": float(-(shares * np.log(shares)).sum())}
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Reads the corpus, trains or loads the tokenizer, and packs the splits."""
+    corpus = load_corpus(recipe.data)
+    size = recipe.data.block_size
+    tokenizer = build_tokenizer(recipe.tokenizer, corpus, size)
+    objective = build_objective(recipe.objective, tokenizer)
+    blocks = {s: PackedBlocks(tokenize_documents(tokenizer, texts), size, s) for s, texts in corpus.splits.items()}
+    return Prepared(corpus, tokenizer, objective, blocks)
+
+
+# ---- model ---------------------------------------------------------------------------------------------------------
+
+
+def build_config(arguments: ModelArguments, tokenizer: PreTrainedTokenizerBase, block_size: int) -> PreTrainedConfig:
+    """The model's configuration, with vocabulary and special ids from the tokenizer. Raises InputError with the field."""
+    ids = {n: getattr(tokenizer, n) for n in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    settings = {"vocab_size": len(tokenizer)} | {n: i for n, i in ids.items() if i is not None}
+    settings |= {"pad_token_id": tokenizer.pad_token_id}
+    try:
+        if arguments.pretrained:
+            settings = {}
+        config = _base_config(arguments, settings | arguments.overrides)
+    except (StrictDataclassError, ValueError, OSError, KeyError) as error:
+        raise InputError(f"model: {' '.join(str(error).split())}") from None
+    known = config.to_dict()
+    for name in arguments.overrides:
+        if name not in known:
+            raise InputError(f"model.overrides: {config.model_type} has no field '{name}'{_near(name, known)}")
+    _check_sizes(config, tokenizer, block_size)
+    return config
+
+
+def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrainedConfig:
+    if arguments.name_or_path is not None:
+        config = AutoConfig.from_pretrained(
+            arguments.name_or_path, revision=arguments.revision, trust_remote_code=True
+        )
+        unknown = [name for name in arguments.overrides if not hasattr(config, name)]
+        if unknown:
+            raise ValueError(f"overrides: {config.model_type} has no field '{unknown[0]}'")
+        return type(config).from_dict(config.to_dict() | settings)
+    known = transformers.CONFIG_MAPPING
+    if arguments.model_type not in known:
+        ours = ", ".join(row.model_type for row in hf_variants.auto.TABLE)
+        raise InputError(f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows")
+    cls = known[arguments.model_type]
+    unknown = [name for name in arguments.overrides if not hasattr(cls(), name)]
+    if unknown:
+        raise ValueError(f"overrides: {arguments.model_type} has no field '{unknown[0]}'{_near(unknown[0], cls().to_dict())}")
+    return cls(**settings)
+
+
+def _near(name: str, known: dict[str, Any]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, block_size: int) -> None:
+    if config.vocab_size < len(tokenizer):
+        raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {len(tokenizer)}")
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions < block_size:
+        raise InputError(f"model: max_position_embeddings {positions} is below data.block_size {block_size}")
+
+
+def build_model(arguments: ModelArguments, config: PreTrainedConfig, auto_class: str) -> PreTrainedModel:
+    """A new model, or the pretrained one that the recipe names."""
+    auto = getattr(transformers, auto_class)
+    options = {"trust_remote_code": True}
+    if arguments.attn_implementation is not None:
+        options["attn_implementation"] = arguments.attn_implementation
+    try:
+        if arguments.pretrained:
+            return auto.from_pretrained(arguments.name_or_path, config=config, revision=arguments.revision, **options)
+        return auto.from_config(config, **options)
+    except (ValueError, OSError, ImportError) as error:
+        raise InputError(f"model: {' '.join(str(error).split())[:400]}") from None
+
+
+# ---- run -----------------------------------------------------------------------------------------------------------
+
+
+def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    """What decides a run's result: the recipe but for names and bookkeeping, and the data's fingerprint."""
+    content = recipe.to_dict()
+    del content["name"], content["description"]
+    for name in ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every"):
+        del content["training"][name]
+    return json.loads(json.dumps(content | {"data_fingerprint": prepared.corpus.fingerprint}))
+
+
+def recipe_fingerprint(identity_: dict[str, Any]) -> str:
+    """sha256 of an identity."""
+    return "sha256:" + hashlib.sha256(json.dumps(identity_, sort_keys=True).encode()).hexdigest()
+
+
+def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
+    """An Accelerator for this recipe; earlier runs of the same process leave no setting behind."""
+    AcceleratorState._reset_state()
+    training = recipe.training
+    try:
+        accelerator = Accelerator(
+            mixed_precision=training.mixed_precision,
+            gradient_accumulation_steps=training.gradient_accumulation_steps,
+            log_with=training.trackers or None,
+            project_dir=folder,
+        )
+    except (ValueError, ImportError) as error:
+        raise InputError(f"training: {error}") from None
+    if training.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
+    per_step = accelerator.num_processes * training.gradient_accumulation_steps
+    if training.batch_size % per_step:
+        raise InputError(f"training.batch_size: {training.batch_size} is not divisible by {per_step} (processes × micro-batches)")
+    return accelerator
+
+
+def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> dict[str, Any]:
+    """Trains, evaluates and saves one model under `folder`; returns the record (also `folder`/record.json).
+
+    A finished run is returned as it is; an interrupted one goes on. Raises InputError where the recipe can't be run,
+    before anything is written.
+    """
+    phases = plan(recipe.training, recipe.data.block_size)
+    prepared = prepared or prepare(recipe)
+    accelerator = new_accelerator(recipe, folder)
+    set_seed(recipe.training.seed)
+    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+    model = build_model(recipe.model, config, prepared.objective.auto_class)
+    claim_folder(folder, identity(recipe, prepared))
+    if (folder / "record.json").exists():
+        return read_json(folder / "record.json")
+    if recipe.training.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    loop = _build_loop(recipe, folder, prepared, accelerator, model.to(accelerator.device), phases)
+    _start_trackers(accelerator, recipe)
+    torch.manual_seed(recipe.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
+    progress = loop.run()
+    accelerator.end_training()
+    record = _record(recipe, folder, prepared, model, progress.seconds)
+    if accelerator.is_main_process:
+        _keep(folder, prepared, model, record)
+    accelerator.wait_for_everyone()
+    return record
+
+
+def _build_loop(recipe: Recipe, folder: Path, prepared: Prepared, accelerator: Accelerator, model: Any, phases: Any) -> Loop:
+    training, blocks = recipe.training, prepared.blocks
+    order = BlockOrder(blocks["train"], training.batch_size, training.seed, recipe.data.random_phase)
+    parts, rank, world = training.gradient_accumulation_steps, accelerator.process_index, accelerator.num_processes
+    dataset = StepDataset(order, prepared.objective, training.seed, parts, rank, world)
+    evaluations = {
+        split: FixedEvaluation(
+            blocks[split].all_rows(recipe.data.max_eval_blocks),
+            prepared.objective,
+            recipe.objective.eval_seed,
+            training.eval_batch_size,
+        )
+        for split in ("validation", "test")
+        if split in blocks
+    }
+
+    def snapshot(model: PreTrainedModel, step: int) -> None:
+        if accelerator.is_main_process:
+            _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
+
+    return Loop(accelerator, model, dataset, evaluations, training, phases, folder, snapshot)
+
+
+def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
+    if recipe.training.trackers:
+        flat = {f"{s}.{k}": str(v) for s, part in recipe.to_dict().items() if isinstance(part, dict) for k, v in part.items()}
+        accelerator.init_trackers(recipe.name, config=flat)
+
+
+def _record(recipe: Recipe, folder: Path, prepared: Prepared, model: PreTrainedModel, seconds: float) -> dict[str, Any]:
+    flops = training_flops_per_token(model, recipe.data.block_size)
+    if not math.isfinite(flops):
+        raise RuntimeError("FLOPs per token are not finite")
+    about = {"schema": SCHEMA, "arm": recipe.name, "seed": recipe.training.seed}
+    about |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, prepared)), "recipe": recipe.to_dict()}
+    about |= {"model_type": model.config.model_type, "data": prepared.describe()}
+    about |= count_parameters(model) | {"flops_per_token": flops}
+    about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)
+    finished = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return about | {"environment": environment(), "finished": finished}
+
+
+def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict[str, Any]) -> None:
+    """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
+    _save_model(folder / "final", model, prepared.tokenizer)
+    write_json(folder / "record.json", record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,125 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Speed measured so that it can be believed: candidates alternate in one process, and medians are compared."""
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .record import environment
+
+
+def alternate(cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
+    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(-warm_up, rounds):
+        for name, case in cases.items():
+            took = _time(case)
+            if number >= 0:
+                seconds[name].append(took)
+    return seconds
+
+
+def _time(case: Callable[[], Any]) -> float:
+    _synchronize()
+    began = time.perf_counter()
+    case()
+    _synchronize()
+    return time.perf_counter() - began
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """The first and third quartile."""
+    if len(values) < 2:
+        return [values[0], values[0]]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return [first, third]
+
+
+def peak_memory_mb(work: Callable[[], Any]) -> float | None:
+    """How far `work` drives memory above what is in use before it, in MB; None where the system can't tell."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark of this process
+        before = _status_kb("VmRSS")
+        work()
+        return (_status_kb("VmHWM") - before) / 2**10
+    except OSError:
+        return None
+
+
+def _status_kb(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
+def training_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Callable[[], torch.Tensor]) -> None:
+    """One step: forward, backward, clipping, update."""
+    losses().mean().backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def time_models(
+    models: Mapping[str, tuple[torch.nn.Module, torch.optim.Optimizer]],
+    losses: Callable[[torch.nn.Module], torch.Tensor],
+    tokens_per_step: int,
+    shape: tuple[int, int],
+    rounds: int,
+) -> dict[str, Any]:
+    """A comparison's quiet run: training step, inference and memory of every arm, in turns.
+
+    `losses(model)` runs the forward pass of one training batch; `shape` is the `(batch, seq)` of the inference batch.
+    """
+    steps = {arm: _step(model, optimizer, losses) for arm, (model, optimizer) in models.items()}
+    memory = {arm: peak_memory_mb(step) for arm, step in steps.items()}
+    training = alternate(steps, rounds)
+    inference = alternate({arm: _forward(model, shape) for arm, (model, _) in models.items()}, rounds)
+    arms = {arm: _summary(training[arm], inference[arm], tokens_per_step, shape, memory[arm]) for arm in models}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
+
+
+def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Any) -> Callable[[], None]:
+    return lambda: training_step(model.train(), optimizer, lambda: losses(model))
+
+
+def _forward(model: torch.nn.Module, shape: tuple[int, int]) -> Callable[[], None]:
+    ids = torch.zeros(shape, dtype=torch.long, device=next(model.parameters()).device)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            model.eval()(input_ids=ids)
+
+    return forward
+
+
+def _summary(
+    training: list[float], inference: list[float], tokens: int, shape: tuple[int, int], memory: float | None
+) -> dict[str, Any]:
+    median = statistics.median(training)
+    return {
+        "train_step_ms": 1e3 * median,
+        "train_step_ms_quartiles": [1e3 * q for q in quartiles(training)],
+        "seconds_per_token": median / tokens,
+        "tokens_per_second": tokens / median,
+        "inference_ms": 1e3 * statistics.median(inference),
+        "inference_batch": list(shape),
+        "peak_memory_mb": memory,
+    }

@@ -1,0 +1,93 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""A made-up comparison for the tests: three arms, three seeds, two compared budgets, losses that fall with tokens."""
+
+import math
+from typing import Any
+
+BUDGETS = (1_000_000, 4_000_000)
+PARAMETERS = {"residual": 350_000, "highway": 400_000, "residual_wide": 402_000}
+FLOPS_PER_TOKEN = {"residual": 2.0e6, "highway": 2.4e6, "residual_wide": 2.4e6}
+OFFSET = {"residual": 0.0, "highway": 0.2, "residual_wide": -0.03}
+NOISE = {0: -0.01, 1: 0.0, 2: 0.012}
+TWIST = {"residual": 0.0, "highway": 0.4, "residual_wide": -1.0}
+
+
+def loss(arm: str, seed: int, tokens: int) -> float:
+    plateau = 3.3 - 1.4 * (1 - math.exp(-tokens / 1.2e6))
+    return plateau + OFFSET[arm] * min(1.0, tokens / 1e6) + NOISE[seed] * (1 + TWIST[arm])
+
+
+def mark(arm: str, seed: int, tokens: int) -> dict[str, Any]:
+    value = loss(arm, seed, tokens) - 0.05
+    splits = {
+        name: {"loss": value + shift, "accuracy": 0.6 - value / 10, "perplexity": math.exp(value + shift)}
+        for name, shift in (("validation", 0.0), ("test", 0.02))
+    }
+    return {"tokens": tokens, "steps": tokens // 4096, "flops": tokens * FLOPS_PER_TOKEN[arm], "seconds": tokens / 4e4,
+            **splits}  # fmt: skip
+
+
+def record(arm: str, seed: int) -> dict[str, Any]:
+    losses = {t: loss(arm, seed, t) for t in range(100_000, 4_000_001, 100_000)}
+    curve = [
+        {"tokens": t, "steps": t // 4096, "train_loss": value - 0.02, "validation_loss": value}
+        for t, value in losses.items()
+    ]
+    tokens = BUDGETS[-1]
+    split = {"characters": 1_000_000, "tokens": 1_000_000, "blocks": 15_625}
+    return {
+        "schema": 1, "comparison": "highway_vs_residual", "arm": arm, "seed": seed, "recipe_fingerprint": "sha256:11",
+        "recipe": {
+            "name": "highway_vs_residual",
+            "model": {"model_type": "minbert" if arm.startswith("residual") else "highway_bert", "name_or_path": None,
+                      "overrides": {"hidden_size": 96, "num_hidden_layers": 3}},
+            "data": {"name": "tiny_shakespeare"}, "tokenizer": {"tokenizer": "character"},
+            "objective": {"objective": "masked_lm", "mask_probability": 0.15},
+            "training": {"learning_rate": 3e-3, "batch_size": 64, "seed": seed, "max_seconds": None},
+        },
+        "data": {"name": "tiny_shakespeare", "license": "public domain", "hub_id": None, "language": "en",
+                 "fingerprint": "sha256:22", "unigram_entropy": 3.31,
+                 "splits": {"train": split, "validation": split, "test": split}},
+        "parameters": PARAMETERS[arm], "trainable_parameters": PARAMETERS[arm],
+        "flops_per_token": FLOPS_PER_TOKEN[arm], "marks": [mark(arm, seed, t) for t in BUDGETS], "curve": curve,
+        "tokens": tokens, "steps": tokens // 4096, "seconds": tokens / 4e4,
+        "environment": {"python": "3.12.1", "torch": "2.13.0", "transformers": "5.17.0", "device": "cpu", "threads": 2,
+                        "commit": "0123abc"},
+        "finished": "2026-01-01T00:00:00",
+    }  # fmt: skip
+
+
+def records() -> list[dict[str, Any]]:
+    return [record(arm, seed) for arm in PARAMETERS for seed in NOISE]
+
+
+def comparison() -> dict[str, Any]:
+    arms = {
+        "residual": {"description": "the baseline"},
+        "highway": {"description": "gated skip connections"},
+        "residual_wide": {"description": "the baseline, wider"},
+    }
+    return {"name": "highway_vs_residual", "question": "Residual or highway?", "baseline": "residual", "arms": arms,
+            "metric": "loss", "parameter_matched": {"highway": "residual_wide"}}  # fmt: skip
+
+
+def timing() -> dict[str, Any]:
+    def arm(scale: float) -> dict[str, Any]:
+        return {"train_step_ms": 50.0 * scale, "train_step_ms_quartiles": [49.0 * scale, 52.0 * scale],
+                "seconds_per_token": 1.2e-5 * scale, "tokens_per_second": 1 / (1.2e-5 * scale),
+                "inference_ms": 9.0 * scale, "inference_batch": [8, 64], "peak_memory_mb": 512.0}  # fmt: skip
+
+    scales = {"residual": 1.0, "highway": 1.25, "residual_wide": 1.1}
+    return {"arms": {name: arm(scale) for name, scale in scales.items()}, "rounds": 5, "load_average": 0.1,
+            "environment": {"device": "cpu"}}  # fmt: skip
+
+
+def tuning() -> dict[str, Any]:
+    return {
+        arm: [
+            {"trial": i, "settings": {"training.learning_rate": rate}, "seed": 100, "tokens": 1_000_000,
+             "validation_loss": value, "chosen": i == 0}
+            for i, (rate, value) in enumerate([(3e-3, 2.1), (1e-1, math.nan)])
+        ]
+        for arm in PARAMETERS
+    }  # fmt: skip

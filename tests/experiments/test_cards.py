@@ -1,0 +1,182 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The report, the terminal's table and the model cards: right numbers, valid metadata, nothing unset rendered."""
+
+import ast
+import json
+import re
+
+import pytest
+import yaml
+
+from hf_variants.experiments.cards import (
+    console_table,
+    flatten,
+    markdown_table,
+    model_card,
+    report_markdown,
+    validate_card,
+)
+from hf_variants.experiments.results import build_results
+from tests.experiments import sample_comparison as sample
+
+UNSET = re.compile(r"\b(None|null|nan|NaN|inf|Undefined)\b|\{\{|\{%")
+
+
+@pytest.fixture
+def results():
+    return build_results(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
+
+
+def single_run():
+    record = sample.record("highway", 0)
+    del record["comparison"], record["arm"], record["data"]["unigram_entropy"]
+    record["data"]["license"] = None
+    for mark in record["marks"]:
+        del mark["test"]
+    return record
+
+
+def metadata(card):
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def code_blocks(card):
+    return re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+
+
+def test_tables_have_the_same_number_of_cells_in_every_line(results):
+    for text in (report_markdown(results), model_card(results, "highway")):
+        tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+        assert len(tables) >= 4
+        for table in tables:
+            assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_markdown_table_escapes_bars():
+    assert markdown_table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| :-- | --: |\n| x\\|y | 1 |"
+
+
+def test_nothing_unset_is_rendered(results):
+    bare = build_results(sample.comparison(), sample.records()[:1])
+    texts = [report_markdown(results), report_markdown(bare), console_table(results), console_table(bare)]
+    texts += [model_card(results, arm) for arm in results["arms"]]
+    texts += [model_card(bare, "residual"), model_card(single_run())]
+    for text in texts:
+        assert not UNSET.search(text), UNSET.search(text)
+
+
+def test_report_holds_every_view_the_verdicts_and_the_plots(results):
+    report = report_markdown(results)
+    for sentence in results["verdicts"]:
+        assert f"* {sentence}\n" in report
+    for row in (row for rows in results["views"].values() for row in rows):
+        assert f"{row['difference']:+.3f} | {row['ci95'][0]:+.3f} to {row['ci95'][1]:+.3f}" in report
+    loss = results["arms"]["highway"]["metrics"]["test"]["loss"]
+    assert f"{loss['mean']:.3f} ± {loss['mean'] - loss['ci95'][0]:.3f}" in report
+    assert "(loss_curves.png)" in report and "(cost_quality.png)" in report
+    assert "diverged" in report and "public domain" in report and "sha256:22" in report
+
+
+def test_report_names_what_is_missing_and_left_out():
+    report = report_markdown(build_results(sample.comparison(), sample.records()[:-1]))
+    assert "residual_wide seed 2" in report
+    assert "left out, no timing of a quiet run" in report
+
+
+def test_console_table_is_aligned(results):
+    table, verdict = console_table(results).split("\n\n")
+    assert len({len(line) for line in table.splitlines()}) == 1
+    assert "highway is worse than residual" in verdict
+    assert all(len(line) <= 100 for line in verdict.splitlines())
+
+
+def test_card_metadata(results):
+    found = metadata(model_card(results, "highway"))
+    assert (found["license"], found["library_name"], found["pipeline_tag"]) == ("mit", "transformers", "fill-mask")
+    assert (found["language"], "datasets" in found) == ("en", False)
+    assert "highway_bert" in found["tags"]
+    entry = found["model-index"][0]["results"][0]
+    assert entry["dataset"] == {"name": "tiny_shakespeare", "type": "custom", "split": "test"}
+    values = {metric["type"]: metric["value"] for metric in entry["metrics"]}
+    # The published weights are the best seed's, and so is the value in the index.
+    assert values["loss"] == results["arms"]["highway"]["metrics"]["test"]["loss"]["per_seed"]["0"]
+
+
+def test_a_hub_data_set_is_named_by_its_id(results):
+    results["data"]["hub_id"] = "user/name"
+    found = metadata(model_card(results, "highway"))
+    assert found["datasets"] == ["user/name"]
+    assert found["model-index"][0]["results"][0]["dataset"]["type"] == "user/name"
+
+
+def test_usage_snippet_is_python_without_a_made_up_repository(results):
+    card = model_card(results, "highway")
+    for block in code_blocks(card):
+        ast.parse(block)
+    assert "AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)" in card
+    assert "revision=" in card
+    assert not re.search(r"from_pretrained\([\"']", card)
+
+
+def test_citations_follow_the_architecture(results):
+    highway, residual = model_card(results, "highway"), model_card(results, "residual")
+    assert "1810.04805" in highway and "1505.00387" in highway
+    assert "1810.04805" in residual and "1505.00387" not in residual
+
+
+def test_folder_decides_on_plots_and_auto_classes(results, tmp_path):
+    auto_map = {"AutoConfig": "c.C", "AutoModel": "m.M", "AutoModelForMaskedLM": "m.L"}
+    (tmp_path / "config.json").write_text(json.dumps({"auto_map": auto_map}))
+    (tmp_path / "loss_curves.png").write_bytes(b"")
+    card = model_card(results, "highway", tmp_path)
+    assert "(loss_curves.png)" in card and "(cost_quality.png)" not in card
+    assert "`AutoModel`, `AutoModelForMaskedLM`" in card
+    assert "![" not in model_card(results, "highway")
+
+
+def test_card_of_a_single_run():
+    record = single_run()
+    card = model_card(record)
+    assert metadata(card)["model-index"][0]["name"] == "highway_vs_residual"
+    assert "training/train.py --config training/recipes/highway_vs_residual.yaml" in card
+    assert "`0123abc`" in card and "not stated" in card and "One seed" in card
+    assert "comparison *" not in card
+    command = "accelerate launch training/train.py --config mine.yaml"
+    assert f"```sh\n{command}\n```" in model_card({**record, "command": command})
+
+
+def test_custom_objective_claims_no_pipeline():
+    record = single_run()
+    record["recipe"]["objective"] = {"objective": "mine.py:Mine"}
+    card = model_card(record)
+    assert "pipeline_tag" not in metadata(card)
+    assert "masked" not in card.split("## Training data")[0].lower()
+
+
+def test_same_results_same_texts(results):
+    again = build_results(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
+    assert report_markdown(again) == report_markdown(results)
+    assert model_card(again, "highway") == model_card(results, "highway")
+
+
+def test_unknown_arm(results):
+    with pytest.raises(ValueError, match="arm 'other' is not one of residual, highway, residual_wide"):
+        model_card(results, "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no metadata at all", "lacks license"),
+        ("---\nlicense: mit\ntags: [a]\n---\n# x\n", "lacks library_name"),
+        ("---\nlicense: [\n---\n# x\n", "metadata is invalid"),
+        ("---\nlicense: mit\nlibrary_name: t\ntags: [a]\nmodel-index:\n- nome: x\n---\n", "metadata is invalid"),
+    ],
+)
+def test_validate_card_names_the_fault(text, message):
+    with pytest.raises(ValueError, match=message):
+        validate_card(text)
+
+
+def test_flatten_leaves_out_what_is_unset():
+    assert flatten({"a": {"b": 1, "c": None, "d": []}, "e": 0, "f": ""}) == {"a.b": 1, "e": 0}

@@ -1,0 +1,50 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The figures: real PNGs of readable size, the same bytes for the same results, and pyplot left alone."""
+
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from hf_variants.experiments.plots import plot_cost_quality, plot_loss_curves
+from hf_variants.experiments.results import build_results
+from tests.experiments import sample_comparison as sample
+
+
+def png_size(path):
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", header[16:24])
+
+
+@pytest.mark.parametrize("plot", [plot_loss_curves, plot_cost_quality])
+def test_two_panels_with_timing_one_without(plot, tmp_path):
+    timed = build_results(sample.comparison(), sample.records(), sample.timing())
+    untimed = build_results(sample.comparison(), sample.records())
+    wide, height = png_size(plot(timed, tmp_path / "new" / "timed.png"))
+    narrow, same_height = png_size(plot(untimed, tmp_path / "untimed.png"))
+    assert wide > narrow >= 900
+    assert height == same_height >= 600
+
+
+def test_same_results_same_bytes(tmp_path):
+    results = build_results(sample.comparison(), sample.records(), sample.timing())
+    first = plot_loss_curves(results, tmp_path / "a.png").read_bytes()
+    assert plot_loss_curves(results, tmp_path / "b.png").read_bytes() == first
+    results["data"]["unigram_entropy"] = None
+    assert plot_loss_curves(results, tmp_path / "c.png").read_bytes() != first
+
+
+@pytest.mark.parametrize("plot", [plot_loss_curves, plot_cost_quality])
+def test_one_seed_one_arm_no_curve_and_another_metric(plot, tmp_path):
+    record = sample.record("residual", 0)
+    record["curve"] = []
+    for metric in ("loss", "accuracy"):
+        results = build_results(sample.comparison() | {"metric": metric}, [record])
+        assert plot(results, tmp_path / f"{metric}.png").stat().st_size > 5000
+
+
+def test_pyplot_is_not_imported():
+    code = "import sys, hf_variants.experiments.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,221 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""results.json from made-up records whose every number can be worked out by hand."""
+
+import copy
+import json
+import math
+
+import pytest
+
+from hf_variants.experiments.results import VIEWS, build_results, describe_budget, short_count
+from tests.experiments import sample_comparison as sample
+
+
+@pytest.fixture
+def results():
+    return build_results(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
+
+
+def row_of(results, view, arm, against="residual"):
+    rows = [row for row in results["views"][view] if (row["arm"], row["against"]) == (arm, against)]
+    return rows[-1]
+
+
+def test_deterministic_and_independent_of_the_records_order(results):
+    again = build_results(sample.comparison(), sample.records()[::-1], sample.timing(), sample.tuning())
+    assert json.dumps(again) == json.dumps(results)
+    assert "finished" not in json.dumps(results)
+    json.dumps(results, allow_nan=False)
+
+
+def test_inputs_are_not_changed():
+    records, timing = sample.records(), sample.timing()
+    before = copy.deepcopy((records, timing))
+    build_results(sample.comparison(), records, timing, None)
+    assert (records, timing) == before
+
+
+def test_arms(results):
+    arm = results["arms"]["highway"]
+    losses = [sample.mark("highway", seed, 4_000_000)["test"]["loss"] for seed in (0, 1, 2)]
+    test = arm["metrics"]["test"]["loss"]
+    assert test["per_seed"] == dict(zip("012", losses, strict=True))
+    assert test["mean"] == pytest.approx(sum(losses) / 3)
+    assert test["ci95"][0] < min(losses) < max(losses) < test["ci95"][1]
+    assert arm["best_seed"] == 0
+    assert (arm["tokens"], arm["steps"], arm["seconds"]) == (4_000_000, 976, 100.0)
+    assert arm["train_step_ms"] == 62.5
+    assert "seed" not in arm["hyperparameters"]["training"]
+    assert list(results["arms"]) == list(sample.comparison()["arms"])
+    assert (results["split"], results["seeds"], results["missing"]) == ("test", [0, 1, 2], [])
+
+
+def test_best_seed_is_chosen_on_validation_not_on_test():
+    records = [sample.record("residual", seed) for seed in (0, 1)]
+    records[1]["marks"][-1]["validation"]["loss"] = 1.0
+    records[0]["marks"][-1]["test"]["loss"] = 0.5
+    assert build_results(sample.comparison(), records)["arms"]["residual"]["best_seed"] == 1
+
+
+def test_curve_is_the_mean_and_range_over_seeds(results):
+    curve = results["arms"]["residual"]["curve"]
+    losses = [sample.loss("residual", seed, 100_000) for seed in (0, 1, 2)]
+    assert curve["quantity"] == "validation_loss"
+    assert curve["tokens"][0] == 100_000
+    assert (curve["low"][0], curve["high"][0]) == (min(losses), max(losses))
+    assert curve["mean"][0] == pytest.approx(sum(losses) / 3)
+
+
+def test_curve_falls_back_to_training_loss():
+    record = sample.record("residual", 0)
+    for point in record["curve"]:
+        del point["validation_loss"]
+    assert build_results(sample.comparison(), [record])["arms"]["residual"]["curve"]["quantity"] == "train_loss"
+
+
+def test_equal_tokens_has_a_row_per_budget_and_arm(results):
+    rows = results["views"]["equal_tokens"]
+    assert [(row["arm"], row["budget"]) for row in rows] == [
+        (arm, budget) for arm in ("highway", "residual_wide") for budget in sample.BUDGETS
+    ]
+    expected = sum(0.2 + 0.4 * noise for noise in sample.NOISE.values()) / 3
+    assert rows[1]["difference"] == pytest.approx(expected)
+    assert rows[1]["verdict"] == "worse"
+    assert all(row["p_holm"] >= row["p"] for row in rows)
+
+
+def test_holm_is_over_all_rows_of_the_view(results):
+    rows = results["views"]["equal_tokens"]
+    smallest = min(rows, key=lambda row: row["p"])
+    assert smallest["p_holm"] == pytest.approx(4 * smallest["p"])
+
+
+def test_equal_time_interpolates_in_log_cost_by_hand(results):
+    row = row_of(results, "equal_time", "highway")
+    # residual ends after 4 M tokens · 12 µs = 48 s; highway needs 15 µs a token: marks at 15 s and 60 s.
+    share = math.log(48 / 15) / math.log(60 / 15)
+    differences = []
+    for seed in sample.NOISE:
+        first, last = (sample.mark("highway", seed, tokens)["test"]["loss"] for tokens in sample.BUDGETS)
+        baseline = sample.mark("residual", seed, 4_000_000)["test"]["loss"]
+        differences.append(first + share * (last - first) - baseline)
+    assert row["budget"] == pytest.approx(48.0)
+    assert row["tokens"] == {"highway": 3_200_000, "residual": 4_000_000}
+    assert row["interpolated"] == ["highway"]
+    assert row["difference"] == pytest.approx(sum(differences) / 3)
+    assert row["verdict"] == "worse"
+
+
+def test_a_verdict_that_rests_on_interpolation_alone_is_withheld(results):
+    row = row_of(results, "equal_flops", "residual_wide")
+    assert row["ci95"][0] > 0 and row["p_holm"] < 0.05
+    assert row["difference_at_next_mark"] == pytest.approx(
+        row_of(results, "equal_tokens", "residual_wide")["difference"]
+    )
+    assert row["verdict"] == "no difference detected"
+    assert "next mark" in row["caveat"]
+
+
+def test_equal_cost_is_never_extrapolated():
+    records = sample.records()
+    for record in records:
+        record["marks"] = record["marks"][-1:]
+    results = build_results(sample.comparison(), records, sample.timing(), None)
+    assert results["views"]["equal_time"] == []
+    assert "extrapolation" in results["views_omitted"]["equal_time"][0]["reason"]
+    # Equal FLOPs per token need no interpolation, so one mark is enough.
+    for record in records:
+        record["flops_per_token"] = 2e6
+    rows = build_results(sample.comparison(), records)["views"]["equal_flops"]
+    assert [row["interpolated"] for row in rows] == [[], []]
+
+
+def test_without_timing_the_time_view_says_why():
+    results = build_results(sample.comparison(), sample.records())
+    assert "timing" in results["views_omitted"]["equal_time"][0]["reason"]
+    assert results["arms"]["highway"]["train_step_ms"] is None
+    assert results["arms"]["highway"]["tokens_per_second"] == pytest.approx(4e4)
+    assert results["arms"]["highway"]["speed_source"] == "training runs"
+
+
+def test_parameter_matched(results):
+    rows = results["views"]["parameter_matched"]
+    assert [(row["arm"], row["against"]) for row in rows] == [("highway", "residual_wide")]
+    comparison = sample.comparison() | {"parameter_matched": None}
+    rows = build_results(comparison, sample.records())["views"]["parameter_matched"]
+    assert [(row["arm"], row["against"]) for row in rows] == [("residual_wide", "highway")]
+    comparison["parameter_matched"] = {"highway": "residual"}
+    omitted = build_results(comparison, sample.records())["views_omitted"]["parameter_matched"]
+    assert "1.143 times" in omitted[0]["reason"]
+    with pytest.raises(ValueError, match="'wide' is not one of"):
+        build_results(comparison | {"parameter_matched": {"wide": "residual"}}, sample.records())
+
+
+def test_one_seed_gives_no_interval_and_no_verdict():
+    results = build_results(sample.comparison(), [r for r in sample.records() if r["seed"] == 0], sample.timing())
+    assert results["arms"]["highway"]["metrics"]["test"]["loss"]["ci95"] is None
+    for view in VIEWS:
+        assert {row["verdict"] for row in results["views"][view]} == {"one seed: no interval"}
+    assert "no verdict" in results["verdict"]
+
+
+def test_validation_is_used_when_a_run_has_no_test():
+    records = sample.records()
+    del records[0]["marks"][-1]["test"]
+    assert build_results(sample.comparison(), records)["split"] == "validation"
+
+
+def test_unfinished_runs_are_listed_and_paired_out():
+    records = [r for r in sample.records() if (r["arm"], r["seed"]) != ("highway", 2)]
+    results = build_results(sample.comparison(), records)
+    assert results["missing"] == [{"arm": "highway", "seed": 2}]
+    assert row_of(results, "equal_tokens", "highway")["seeds"] == 2
+    assert row_of(results, "equal_tokens", "residual_wide")["seeds"] == 3
+
+
+def test_higher_is_better_for_accuracy():
+    results = build_results(sample.comparison() | {"metric": "accuracy"}, sample.records())
+    row = row_of(results, "equal_tokens", "highway")
+    assert row["difference"] < 0
+    assert row["verdict"] == "worse"
+
+
+def test_environment_lists_what_differs():
+    records = sample.records()
+    records[-1]["environment"] = records[-1]["environment"] | {"threads": 8}
+    environment = build_results(sample.comparison(), records)["environment"]
+    assert environment["threads"] == [2, 8]
+    assert environment["torch"] == "2.13.0"
+
+
+def test_diverged_trials_become_null(results):
+    assert [trial["validation_loss"] for trial in results["tuning"]["highway"]] == [2.1, None]
+
+
+def broken(change):
+    records = sample.records()
+    change(records)
+    return records
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r[4]["marks"][0]["test"].update(loss=math.nan), "arm highway, seed 1: diverged, test loss is nan"),
+        (lambda r: r.append(r[0]), "two records of one run"),
+        (lambda r: r[0]["data"].update(fingerprint="sha256:33"), "different data"),
+        (lambda r: r[0].update(arm="other"), "'other' is not one of"),
+        (lambda r: r[0].update(schema=2), "schema 2"),
+        (lambda r: r[0].update(marks=[]), "no evaluation mark"),
+        (lambda r: r.__delitem__(slice(0, 3)), "baseline 'residual' has no finished run"),
+    ],
+)
+def test_bad_records_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        build_results(sample.comparison(), broken(change))
+
+
+def test_words_for_budgets():
+    assert [short_count(n) for n in (950, 4_000_000, 29_555_778, 2_500)] == ["950", "4.0 M", "29.6 M", "2.5 k"]
+    assert describe_budget("equal_time", 48.04) == "48.0 s of training"
+    assert describe_budget("equal_flops", 8e12) == "8.00e+12 training FLOPs"

@@ -1,0 +1,83 @@
+#!/usr/bin/env python
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Trains one model from a recipe, evaluates it, and writes the folder that the Hub would hold.
+
+    accelerate launch training/train.py --config training/recipes/minbert_pydoc.yaml --output_dir runs/minbert
+
+Every field of the recipe is also a flag. Run again after an interruption, the same command goes on where it stopped.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hf_variants.experiments.arguments import (
+    OneLineParser,
+    Recipe,
+    flags_as_recipe,
+    merge,
+    one_line_errors,
+    read_yaml,
+    recipe_flags,
+    recipe_from_dict,
+)
+
+
+def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, Recipe]:
+    """The program's own options, and the recipe with flags laid over the file."""
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", required=True, help="recipe file (YAML)")
+    parser.add_argument("--output_dir", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--push_to_hub", action="store_true", help="upload the exported folder at the end")
+    parser.add_argument("--repo_id", help="Hub repository for --push_to_hub, as user/name")
+    recipe_flags(parser)
+    options = parser.parse_args(argv)
+    if options.push_to_hub and not options.repo_id:
+        parser.error("--push_to_hub needs --repo_id user/name")
+    content = merge(read_yaml(options.config), flags_as_recipe(options))
+    return options, recipe_from_dict(content, options.config)
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    """Runs the program."""
+    options, recipe = parse_arguments(argv)
+    from hf_variants.experiments.run import run_recipe  # torch loads only once the recipe is known to be sound
+
+    record = run_recipe(recipe, options.output_dir)
+    folder = export(record, options.output_dir)
+    report(record, folder)
+    if options.push_to_hub:
+        from hf_variants.export import upload
+
+        print(upload(folder, options.repo_id))
+
+
+def export(record: dict[str, Any], output_dir: Path) -> Path:
+    """Writes `output_dir`/model: weights, configuration, code, tokenizer, card."""
+    from accelerate import PartialState
+
+    from hf_variants.experiments.cards import model_card
+    from hf_variants.export import export_folder
+
+    folder = output_dir / "model"
+    if PartialState().is_main_process:
+        export_folder(
+            output_dir / "final", folder, lambda folder: model_card(record, folder=folder), {"record.json": record}
+        )
+    return folder
+
+
+def report(record: dict[str, Any], folder: Path) -> None:
+    """Prints what came out."""
+    mark = record["marks"][-1]
+    for split in ("validation", "test"):
+        if split in mark:
+            values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items())
+            print(f"{split:<10} {values}")
+    print(f"{record['parameters']:,} parameters, {record['tokens']:,} tokens, {record['seconds']:.1f} s")
+    print(f"Hub-ready folder: {folder}")
+
+
+if __name__ == "__main__":
+    main()
