@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 IGNORED = {
     "TRF028": "the Apache licence header is a rule of the transformers tree; this package is under MIT",
+    "TRF041": "asks which checkpoints take each branch; a branch on the configuration is what a variant is made of",
     "TRF057": "@auto_docstring fills in texts that only the transformers tree has; we write plain docstrings",
+}
+
+# {(rule, file): why}, for what is an exception rather than a principle.
+IGNORED_IN_FILE = {
+    (
+        "TRF026",
+        "modeling_minbert.py",
+    ): "the wrapper gives the masked-token head BERT's parameter names, cls.predictions",
 }
 
 
@@ -22,11 +31,17 @@ def model_files() -> list[Path]:
     return sorted([*package.rglob("modeling_*.py"), *package.rglob("configuration_*.py")])
 
 
+def violations(path: Path) -> list[mlinter.Violation]:
+    """Return what the linter finds in one file, less what is ignored."""
+    rules = mlinter.DEFAULT_ENABLED_TRF_RULES - IGNORED.keys()
+    found = mlinter.analyze_file(path, path.read_text(encoding="utf-8"), rules)
+    return [violation for violation in found if (violation.rule_id, path.name) not in IGNORED_IN_FILE]
+
+
 def main() -> int:
     """Print every violation and return the exit code: 1 if there is one, or if there was nothing to check."""
-    rules = mlinter.DEFAULT_ENABLED_TRF_RULES - IGNORED.keys()
     files = model_files()
-    found = [violation for path in files for violation in mlinter.analyze_file(path, path.read_text(), rules)]
+    found = [violation for path in files for violation in violations(path)]
     for violation in found:
         print(f"{violation.file_path.relative_to(ROOT)}:{violation.line_number}: {violation.message}")
     print(f"transformers-mlinter: {len(files)} files, {len(found)} violations")
