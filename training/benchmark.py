@@ -34,20 +34,19 @@ from hf_variants.experiments.arguments import InputError, OneLineParser, check_r
 from hf_variants.experiments.record import environment, write_json
 from hf_variants.experiments.timing import alternate, quartiles
 
-
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 # ---- the suite -----------------------------------------------------------------------------------------------------
 
 
-class Different(Exception):
+class DifferentError(Exception):
     """The two sides of a case do not compute the same thing."""
 
 
 @dataclass(frozen=True)
 class Sides:
-    """What a case times: `check` raises Different unless both sides compute the same; each side does one unit of work."""
+    """What a case times: one unit of work a side. `check` raises DifferentError unless both compute the same."""
 
     check: Callable[[], None]
     ours: Callable[[], Any]
@@ -82,7 +81,7 @@ def case(
 
 
 def measure(case: Case, rounds: int) -> dict[str, Any]:
-    """Checks, then times one case. Raises Different where the sides differ."""
+    """Checks, then times one case. Raises DifferentError where the sides differ."""
     torch.manual_seed(0)
     sides = case.build()
     sides.check()
@@ -143,12 +142,11 @@ def forward_backward(model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch
 
 def trained(model: nn.Module, inputs: dict[str, torch.Tensor]) -> Callable[[], Any]:
     """The work of one side: a training step without the update, dropout on."""
-    model.train()
-    return lambda: forward_backward(model, inputs)
+    return lambda: forward_backward(model.train(), inputs)
 
 
 def assert_same(ours: nn.Module, reference: nn.Module, inputs: dict[str, torch.Tensor], exact: bool = False) -> None:
-    """Raises Different unless outputs on real tokens and all gradients agree, with dropout off.
+    """Raises DifferentError unless outputs on real tokens and all gradients agree, with dropout off.
 
     Allowed are 1e-5 for outputs of size 1 and 1e-4 of a gradient's largest entry; nothing at all where `exact`.
     """
@@ -156,15 +154,17 @@ def assert_same(ours: nn.Module, reference: nn.Module, inputs: dict[str, torch.T
     outputs = [forward_backward(model.eval(), inputs)[real] for model in (ours, reference)]
     far = (outputs[0] - outputs[1]).abs().max().item()
     if not far <= (0 if exact else 1e-5):
-        raise Different(f"outputs differ by {far:.2e}")
+        raise DifferentError(f"outputs differ by {far:.2e}")
     expected = {name: p.grad for name, p in reference.named_parameters() if p.grad is not None}
     found = {name: p.grad for name, p in ours.named_parameters() if p.grad is not None}
     if expected.keys() != found.keys():
-        raise Different(f"only one side has a gradient for {', '.join(sorted(expected.keys() ^ found.keys())[:3])}")
+        raise DifferentError(
+            f"only one side has a gradient for {', '.join(sorted(expected.keys() ^ found.keys())[:3])}"
+        )
     for name, gradient in expected.items():
         far = ((found[name] - gradient).abs().max() / gradient.abs().max().clamp_min(1e-6)).item()
         if not far <= (0 if exact else 1e-4):
-            raise Different(f"the gradients of {name} differ by {far:.2e} of their size")
+            raise DifferentError(f"the gradients of {name} differ by {far:.2e} of their size")
 
 
 # ---- minbert against transformers' BERT ----------------------------------------------------------------------------
@@ -236,7 +236,6 @@ def highway_sides(gate_type: str) -> Sides:
     def check() -> None:
         assert_same(neutral, residual, inputs, exact=True)
         assert_same(highway, naive_copy(highway), inputs)
-        highway.train(), residual.train()
 
     return Sides(check, trained(highway, inputs), trained(residual, inputs))
 
@@ -302,7 +301,7 @@ def run(names: Sequence[str], rounds: int) -> tuple[list[dict[str, Any]], dict[s
         print(f"{name} …", file=sys.stderr, flush=True)
         try:
             results.append(measure(CASES[name], rounds))
-        except Different as error:
+        except DifferentError as error:
             different[name] = str(error)
     return results, different
 

@@ -69,9 +69,9 @@ class HighwayBertConfig(MinBertConfig):
         gated = self.skip_connection == "highway"
         if gated and self.gate_init == "neutral" and self.gate_coupling == "coupled" and self.norm_position == "pre":
             raise ValueError(
-                "gate_init is 'neutral' with gate_coupling 'coupled' and norm_position 'pre'; allowed: gate_init 'bias' "
-                "or gate_coupling 'uncoupled', for (1 - T) * x + T * F(x) is x + F(x) only up to a factor, which no "
-                "normalisation removes here"
+                "gate_init is 'neutral' with gate_coupling 'coupled' and norm_position 'pre'; allowed: gate_init "
+                "'bias' or gate_coupling 'uncoupled', for (1 - T) * x + T * F(x) is x + F(x) only up to a factor, "
+                "which no normalisation removes here"
             )
 
 

@@ -25,7 +25,6 @@ from .modeling_minbert import (
     MinBertPreTrainedModel,
 )
 
-
 # The kinds of gate are what is compared; every branch is reached by the configurations in the tests.
 # trf-ignore: TRF041 config.skip_connection, config.gate_type, config.gate_coupling, config.gate_init
 

@@ -33,7 +33,6 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_minbert import MinBertConfig
 
-
 # Parts that the smaller published nets lack; every branch is reached by the configurations in the tests.
 # trf-ignore: TRF041 config.type_vocab_size, config.embedding_norm, config.mlm_transform
 

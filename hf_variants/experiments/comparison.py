@@ -112,15 +112,17 @@ def _check_tune(comparison: Comparison, where: str) -> None:
 def trial_settings(comparison: Comparison, arm: str) -> list[dict[str, Any]]:
     """The settings of an arm's trials: `trials` different draws from `space` and the arm's own `arm_space`.
 
-    A list is drawn from evenly, `{low, high}` log-uniformly. The draws depend on the arm's name and tune.seed alone.
+    A list is drawn from evenly, `{low, high}` log-uniformly. All arms get the same draws of what they share, so that
+    none is luckier in its learning rates than another.
     """
     tune = comparison.tune
-    space = dict(tune.get("space") or {}) | dict((tune.get("arm_space") or {}).get(arm) or {})
-    rng, seen = random.Random(f"{tune['seed']}/{arm}"), []
+    shared, own = tune.get("space") or {}, (tune.get("arm_space") or {}).get(arm) or {}
+    shared_rng, own_rng, seen = random.Random(tune["seed"]), random.Random(f"{tune['seed']}/{arm}"), []
     for _ in range(1000):
         if len(seen) == tune["trials"]:
             return seen
-        settings = {name: _draw(rng, choices) for name, choices in space.items()}
+        settings = {name: _draw(shared_rng, choices) for name, choices in shared.items()}
+        settings |= {name: _draw(own_rng, choices) for name, choices in own.items()}
         if settings not in seen:
             seen.append(settings)
     raise InputError(f"tune: the space of arm {arm} holds fewer than {tune['trials']} different settings")

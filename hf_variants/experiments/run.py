@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -22,7 +23,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrain
 
 import hf_variants
 
-from .arguments import InputError, ModelArguments, Recipe
+from .arguments import SECTIONS, InputError, ModelArguments, Recipe
 from .corpora import Corpus, load_corpus
 from .data import BlockOrder, PackedBlocks, StepDataset, build_tokenizer, tokenize_documents
 from .loop import Loop
@@ -147,12 +148,23 @@ def build_model(arguments: ModelArguments, config: PreTrainedConfig, auto_class:
 # ---- run -----------------------------------------------------------------------------------------------------------
 
 
+BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every")
+
+
 def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
-    """What decides a run's result: the recipe but for names and bookkeeping, and the data's fingerprint."""
-    content = recipe.to_dict()
-    del content["name"], content["description"]
-    for name in ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every"):
-        del content["training"][name]
+    """What decides a run's result: the recipe but for names and bookkeeping, and the data's fingerprint.
+
+    Fields at their default are left out, so that a record stays valid when recipes learn a new field; changing a
+    default, on the other hand, changes what old records stand for.
+    """
+    content = {}
+    for section, cls in SECTIONS.items():
+        arguments = getattr(recipe, section)
+        for field in dataclasses.fields(cls):
+            value = getattr(arguments, field.name)
+            default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+            if value != default and field.name not in BOOKKEEPING:
+                content.setdefault(section, {})[field.name] = value
     return json.loads(json.dumps(content | {"data_fingerprint": prepared.corpus.fingerprint}))
 
 

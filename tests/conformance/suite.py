@@ -5,12 +5,14 @@ know about a model is read from its tiny configuration (`tests/models.py`) and f
 """
 
 import unittest
+from dataclasses import fields
+from typing import Any
 
 import torch
 from hf_tests.generation.test_utils import GenerationTesterMixin
 from hf_tests.test_configuration_common import ConfigTester
-from hf_tests.test_modeling_common import ModelTesterMixin, ids_tensor, random_attention_mask
-from transformers import PreTrainedConfig
+from hf_tests.test_modeling_common import ModelTesterMixin, global_rng, ids_tensor, random_attention_mask
+from transformers import PreTrainedConfig, set_seed
 
 from hf_variants.auto import TABLE
 from tests.models import tiny_config
@@ -54,14 +56,16 @@ class CommonTests(ModelTesterMixin):
     config_class: type[PreTrainedConfig]
 
     def setUp(self):
+        set_seed(0)  # no test passes or fails by chance
+        global_rng.seed(0)
         self.model_tester = Tester(self.model_type)
         self.config_tester = ConfigTester(self, config_class=self.config_class, **self.config_arguments())
 
-    def config_arguments(self) -> dict[str, int]:
-        """Return arguments for the configuration tests that differ from the defaults."""
-        names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-        config = self.model_tester.get_config()
-        return {name: getattr(config, name) for name in names if hasattr(config, name)}
+    def config_arguments(self) -> dict[str, Any]:
+        """Return the fields in which the tiny configuration differs from the defaults."""
+        tiny, default = self.model_tester.get_config(), self.config_class()
+        names = [field.name for field in fields(tiny)]
+        return {name: getattr(tiny, name) for name in names if getattr(tiny, name) != getattr(default, name)}
 
     def test_config(self):
         self.config_tester.run_common_tests()

@@ -1,0 +1,84 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""A tiny configuration for every row of `hf_variants/auto.py`, and what tests feed to such models."""
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from hf_variants.auto import TABLE, Row
+
+# Names a configuration lacks are left out, so that one dictionary serves every family.
+TINY = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+HEADS = [(row, auto) for row in TABLE for auto in row.classes]
+
+
+def find_row(model_type: str) -> Row:
+    """Return the row of the table for a model type."""
+    return next(row for row in TABLE if row.model_type == model_type)
+
+
+def tiny_config(model_type: str, **overrides: Any) -> PreTrainedConfig:
+    """Return a tiny configuration without dropout; everything not named has the variant's own default."""
+    config_class = find_row(model_type).config_class
+    known = {field.name for field in fields(config_class)}
+    return config_class(**{name: value for name, value in TINY.items() if name in known} | overrides)
+
+
+def build(model_class: Any, config: PreTrainedConfig, spread: float = 0.3) -> PreTrainedModel:
+    """Return a model in eval mode with larger weights than at the start, so that nothing is close to linear."""
+    torch.manual_seed(0)
+    model = model_class(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * spread)
+    return model
+
+
+def batch(config: PreTrainedConfig, size: int = 2, length: int = 9) -> dict[str, torch.Tensor]:
+    """Return ids without padding tokens, `(size, length)`, and a mask of ones."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, config.vocab_size, (size, length), generator=generator)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def labels(auto_name: str, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return labels that fit the head that an Auto class stands for."""
+    ids = inputs["input_ids"]
+    if auto_name == "AutoModel":
+        return {}
+    if auto_name == "AutoModelForSequenceClassification":
+        return {"labels": ids[:, 0] % 2}
+    if auto_name == "AutoModelForTokenClassification":
+        return {"labels": ids % 2}
+    if auto_name == "AutoModelForQuestionAnswering":
+        return {"start_positions": ids[:, 0] % 3, "end_positions": ids[:, 0] % 3 + 2}
+    return {"labels": ids}
+
+
+def outputs(model: PreTrainedModel, inputs: dict[str, torch.Tensor], **kwargs: Any) -> torch.Tensor:
+    """Return the first tensor a model gives: hidden states, logits, or start logits."""
+    with torch.no_grad():
+        return model(**inputs, **kwargs)[0]
+
+
+def char_tokenizer(characters: str = "abcdefghijklmnopqrstuvwxyz .") -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per character and the special tokens of BERT."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: index for index, token in enumerate([*special, *characters])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    names = {f"{token.strip('[]').lower()}_token": token for token in special}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
