@@ -15,7 +15,6 @@ from typing import Any
 
 from .auto import TABLE
 
-
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 TEXTS = (".json", ".md", ".py", ".txt", ".yaml", ".yml", ".jsonl", ".jinja")
 PROSE = ("config.json", "README.md", "results.json", "record.json")
@@ -29,7 +28,9 @@ TOKEN_SHAPES = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
 )
 # only for the files that we or the user write: a tokenizer's vocabulary may hold anything
-NAMED_SECRET = r"(?i)(?:api[_-]?key|secret|password|passwd|access[_-]?token|hf[_-]?token)[\"']?\s*[:=]\s*[\"']?[\w\-]{16,}"
+NAMED_SECRET = (
+    r"(?i)(?:api[_-]?key|secret|password|passwd|access[_-]?token|hf[_-]?token)[\"']?\s*[:=]\s*[\"']?[\w\-]{16,}"
+)
 
 
 class ExportError(ValueError):

@@ -30,7 +30,9 @@ from .modeling_minbert import (
 
 
 class HighwayGateLinear(nn.Linear):
-    """A linear map that starts at zero."""
+    """A linear map whose weight starts at zero and whose bias starts at `initial_bias`."""
+
+    initial_bias: float = 0.0
 
     def reset_parameters(self) -> None:
         # Drawing nothing here keeps the random stream, and so all other weights, the same as without gates.
@@ -49,8 +51,8 @@ class HighwayGate(nn.Module):
     def __init__(self, config: HighwayBertConfig):
         super().__init__()
         width = config.hidden_size if config.gate_type == "feature" else 1
-        self.initial_bias = 0.0 if config.gate_init == "neutral" else float(config.gate_bias)
         self.transform = HighwayGateLinear(config.hidden_size, width)
+        self.transform.initial_bias = 0.0 if config.gate_init == "neutral" else float(config.gate_bias)
         self.carry = HighwayGateLinear(config.hidden_size, width) if config.gate_coupling == "uncoupled" else None
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
@@ -96,13 +98,12 @@ class HighwayBertPreTrainedModel(MinBertPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, HighwayGateLinear):
-            init.zeros_(module.weight)
-            init.zeros_(module.bias)
+        if not isinstance(module, HighwayGateLinear):
+            super()._init_weights(module)
             return
-        super()._init_weights(module)
-        if isinstance(module, HighwayGate):
-            init.constant_(module.transform.bias, module.initial_bias)
+        # Here and not for HighwayGate: of custom code, transformers asks only modules with parameters of their own.
+        init.zeros_(module.weight)
+        init.constant_(module.bias, module.initial_bias)
 
 
 class HighwayBertModel(HighwayBertPreTrainedModel, MinBertModel):

@@ -81,8 +81,14 @@ class DataArguments:
         check_types(self, "data")
         if not self.dataset:
             raise InputError("data.dataset: is missing; give builtin/pydoc, a path, a URL or a Hub name")
-        if len(self.split_fractions) != 3 or any(f < 0 for f in self.split_fractions) or sum(self.split_fractions) > 1.0001:
-            raise InputError(f"data.split_fractions: {self.split_fractions}; allowed are three shares that sum to 1 or less")
+        if (
+            len(self.split_fractions) != 3
+            or any(f < 0 for f in self.split_fractions)
+            or sum(self.split_fractions) > 1.0001
+        ):
+            raise InputError(
+                f"data.split_fractions: {self.split_fractions}; allowed are three shares that sum to 1 or less"
+            )
         check_range("data.data_fraction", self.data_fraction, low=0, high=1, low_open=True)
         check_range("data.block_size", self.block_size, low=2)
 
@@ -130,14 +136,18 @@ class TrainingArguments:
     max_tokens: int | None = _about("budget in training tokens")
     max_steps: int | None = _about("budget in optimizer steps")
     max_seconds: float | None = _about("budget in seconds of training (not reproducible bit for bit)")
-    budgets: list[float] = _about("shares of the budget that get a decay branch and an evaluation", factory=lambda: [1.0])
+    budgets: list[float] = _about(
+        "shares of the budget that get a decay branch and an evaluation", factory=lambda: [1.0]
+    )
     schedule: Literal["constant_with_decay", "linear", "cosine"] = _about("learning rate", "constant_with_decay")
     decay_fraction: float = _about("share of each compared budget spent on decay (constant_with_decay)", 0.2)
     warmup_steps: int = _about("steps of linear warm-up", 100)
     learning_rate: float = _about("peak learning rate of AdamW", 1e-3)
     min_learning_rate: float = _about("where the decay ends", 0.0)
     weight_decay: float = _about("AdamW's decoupled weight decay", 0.01)
-    weight_decay_scope: Literal["matrices", "linear"] = _about("decay all matrices, or Linear weights only", "matrices")
+    weight_decay_scope: Literal["matrices", "linear"] = _about(
+        "decay all matrices, or Linear weights only", "matrices"
+    )
     adam_beta1: float = _about("AdamW's first beta", 0.9)
     adam_beta2: float = _about("AdamW's second beta", 0.95)
     adam_epsilon: float = _about("AdamW's epsilon", 1e-8)
@@ -156,11 +166,27 @@ class TrainingArguments:
         check_types(self, "training")
         given = [n for n in ("max_tokens", "max_steps", "max_seconds") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise InputError(f"training: give exactly one of max_tokens, max_steps and max_seconds (found: {given or 'none'})")
+            raise InputError(
+                f"training: give exactly one of max_tokens, max_steps and max_seconds (found: {given or 'none'})"
+            )
         check_range(f"training.{given[0]}", getattr(self, given[0]), low=0, low_open=True)
-        for name in ("batch_size", "gradient_accumulation_steps", "eval_batch_size", "eval_every", "log_every", "keep_checkpoints"):
+        for name in (
+            "batch_size",
+            "gradient_accumulation_steps",
+            "eval_batch_size",
+            "eval_every",
+            "log_every",
+            "keep_checkpoints",
+        ):
             check_range(f"training.{name}", getattr(self, name), low=1)
-        for name in ("warmup_steps", "checkpoint_every", "snapshot_every", "weight_decay", "min_learning_rate", "seed"):
+        for name in (
+            "warmup_steps",
+            "checkpoint_every",
+            "snapshot_every",
+            "weight_decay",
+            "min_learning_rate",
+            "seed",
+        ):
             check_range(f"training.{name}", getattr(self, name), low=0)
         check_range("training.learning_rate", self.learning_rate, low=0, low_open=True)
         check_range("training.decay_fraction", self.decay_fraction, low=0, high=1)

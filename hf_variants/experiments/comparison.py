@@ -14,14 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from ..export import export_folder
-from .arguments import Diverged, InputError, Recipe, check_range, merge, read_yaml, recipe_from_dict, refuse_unknown, set_dotted
+from .arguments import (
+    Diverged,
+    InputError,
+    Recipe,
+    check_range,
+    merge,
+    read_yaml,
+    recipe_from_dict,
+    refuse_unknown,
+    set_dotted,
+)
 from .cards import console_table, model_card, report_markdown
 from .loop import build_optimizer
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .record import read_json, write_json
 from .results import build_results
 from .run import Prepared, build_config, build_model, identity, prepare, recipe_fingerprint, run_recipe
-
 
 KEYS = ("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds")
 ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training")
@@ -175,7 +184,9 @@ class Runner:
                 recipe = self.comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget)
                 self._trial(arm, number, settings, recipe, say)
 
-    def _trial(self, arm: str, number: int, settings: dict[str, Any], recipe: Recipe, say: Callable[[str], None]) -> None:
+    def _trial(
+        self, arm: str, number: int, settings: dict[str, Any], recipe: Recipe, say: Callable[[str], None]
+    ) -> None:
         path = self.records / f"tune-{arm}-{number}.json"
         if self._is_done(path, recipe):
             return
@@ -240,7 +251,9 @@ class Runner:
         if not path.exists():
             return False
         if read_json(path)["recipe_fingerprint"] != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
-            raise InputError(f"{path}: is the record of another recipe or other data; move it away or use another --output_dir")
+            raise InputError(
+                f"{path}: is the record of another recipe or other data; move it away or use another --output_dir"
+            )
         return True
 
     # ---- after the runs ----------------------------------------------------------------------------------------
@@ -274,7 +287,9 @@ class Runner:
         size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
         losses, tokens = _one_batch(self.prepared(recipe), size), size * recipe.data.block_size
         shape = (recipe.training.eval_batch_size, recipe.data.block_size)
-        write_json(self.records / "timing.json", time_models(models, losses, tokens, shape, self.comparison.timing_rounds))
+        write_json(
+            self.records / "timing.json", time_models(models, losses, tokens, shape, self.comparison.timing_rounds)
+        )
 
     def report(self) -> dict[str, Any]:
         """Writes results.json, report.md and the plots, and one Hub-ready folder per arm; returns the results."""

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from .arguments import DataArguments, InputError
 
-
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 SPLIT_SEED = 20260101  # fixed: a change would move documents between train and test
@@ -100,7 +99,7 @@ def cut(texts: list[str], fractions: list[float]) -> dict[str, list[str]]:
         order = list(range(len(texts)))
         random.Random(SPLIT_SEED).shuffle(order)
         ends = list(itertools.accumulate(len(texts[i]) for i in order))
-        edges = [bisect.bisect_left(ends, edge) for edge in _edges(sum(map(len, texts)), fractions)]
+        edges = [bisect.bisect_right(ends, edge) for edge in _edges(sum(map(len, texts)), fractions)]
         pieces = [[texts[i] for i in sorted(order[a:b])] for a, b in zip(edges, edges[1:], strict=False)]
     return {name: piece for name, piece, share in zip(SPLITS, pieces, fractions, strict=True) if share > 0}
 
@@ -172,9 +171,16 @@ def read_path(path: Path, column: str) -> dict[str, list[str]]:
     """A file (one split, `train`) or a folder with files named train, validation and test."""
     if path.is_file():
         return {"train": read_file(path, column)}
-    found = {split: path / f"{split}{suffix}" for split in SPLITS for suffix in SUFFIXES if (path / f"{split}{suffix}").exists()}
+    found = {
+        split: path / f"{split}{suffix}"
+        for split in SPLITS
+        for suffix in SUFFIXES
+        if (path / f"{split}{suffix}").exists()
+    }
     if not found:
-        raise InputError(f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}"
+        )
     return {split: read_file(file, column) for split, file in found.items()}
 
 

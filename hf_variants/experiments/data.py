@@ -17,7 +17,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from .arguments import InputError, TokenizerArguments
 from .corpora import Corpus
 
-
 ROLES = {
     "[PAD]": "pad_token",
     "[UNK]": "unk_token",
@@ -41,7 +40,12 @@ def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: i
     train = _train_characters if kind == "character" else _train_wordpiece
     backend = train(arguments, corpus.splits["train"])
     roles = {ROLES[token]: token for token in arguments.special_tokens if token in ROLES}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **roles)
+    names = (
+        ["input_ids", "token_type_ids", "attention_mask"] if kind == "wordpiece" else ["input_ids", "attention_mask"]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=max_length, model_input_names=names, **roles
+    )
     tokenizer.clean_up_tokenization_spaces = False
     return tokenizer
 
@@ -51,7 +55,9 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
-        raise InputError(f"tokenizer.tokenizer: '{name}'; allowed: character, wordpiece, a folder, a Hub name ({first})") from None
+        raise InputError(
+            f"tokenizer.tokenizer: '{name}'; allowed: character, wordpiece, a folder, a Hub name ({first})"
+        ) from None
 
 
 def _train_characters(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
@@ -76,9 +82,7 @@ def _train_wordpiece(arguments: TokenizerArguments, texts: Sequence[str]) -> Tok
     backend.normalizer = normalizers.BertNormalizer(lowercase=arguments.lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=arguments.vocab_size, special_tokens=specials, show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=arguments.vocab_size, special_tokens=specials, show_progress=False)
     backend.train_from_iterator(texts, trainer)
     if {"[CLS]", "[SEP]"} <= set(specials):
         backend.post_processor = processors.TemplateProcessing(
@@ -185,7 +189,9 @@ class StepDataset(Dataset):
         batch, weight = self.objective.prepare(rows, np.random.default_rng([self.seed, step, 2]))
         size = len(rows) // (self.parts * self.world)
         mine = slice((part * self.world + self.rank) * size, (part * self.world + self.rank + 1) * size)
-        return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {"weight": torch.tensor(weight)}
+        return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {
+            "weight": torch.tensor(weight)
+        }
 
 
 def step_loader(dataset: StepDataset, first_step: int, last_step: int, pin_memory: bool) -> DataLoader:

@@ -162,7 +162,9 @@ class Loop:
             # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
             self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
             if self.accelerator.sync_gradients and self.arguments.max_grad_norm is not None:
-                self.grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
+                self.grad_norm = self.accelerator.clip_grad_norm_(
+                    self.model.parameters(), self.arguments.max_grad_norm
+                )
             self.optimizer.step()
             self.optimizer.zero_grad()
         return loss.detach()

@@ -17,7 +17,6 @@ from transformers import PreTrainedTokenizerBase
 
 from .arguments import Diverged, InputError, ObjectiveArguments
 
-
 IGNORED = -100
 
 
@@ -114,7 +113,9 @@ class FixedEvaluation:
 
     def _score(self, model: torch.nn.Module, accelerator: Any, start: int) -> dict[str, torch.Tensor]:
         rows = slice(start, min(start + self.batch_size, self.size))
-        batch = {n: torch.from_numpy(np.ascontiguousarray(v[rows])).to(accelerator.device) for n, v in self.batch.items()}
+        batch = {
+            n: torch.from_numpy(np.ascontiguousarray(v[rows])).to(accelerator.device) for n, v in self.batch.items()
+        }
         with accelerator.autocast():
             return self.objective.losses(model, batch)
 

@@ -13,7 +13,6 @@ import torch
 
 from .arguments import InputError
 
-
 SCHEMA = 1
 WALL_CLOCK_FIELDS = ("seconds", "tokens_per_second")  # differ from run to run; all else is reproducible
 PACKAGES = ("hf_variants", "torch", "transformers", "accelerate", "datasets", "tokenizers", "evaluate", "numpy")
@@ -87,7 +86,9 @@ def claim_folder(folder: Path, identity: dict[str, Any]) -> None:
     if marker.exists():
         changed = differing_keys(read_json(marker), identity)
         if changed:
-            raise InputError(f"{folder}: holds a run of another recipe ({'; '.join(changed[:3])}); use another --output_dir")
+            raise InputError(
+                f"{folder}: holds a run of another recipe ({'; '.join(changed[:3])}); use another --output_dir"
+            )
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_json(marker, identity)

@@ -108,11 +108,15 @@ def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrai
     known = transformers.CONFIG_MAPPING
     if arguments.model_type not in known:
         ours = ", ".join(row.model_type for row in hf_variants.auto.TABLE)
-        raise InputError(f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows")
+        raise InputError(
+            f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows"
+        )
     cls = known[arguments.model_type]
     unknown = [name for name in arguments.overrides if not hasattr(cls(), name)]
     if unknown:
-        raise ValueError(f"overrides: {arguments.model_type} has no field '{unknown[0]}'{_near(unknown[0], cls().to_dict())}")
+        raise ValueError(
+            f"overrides: {arguments.model_type} has no field '{unknown[0]}'{_near(unknown[0], cls().to_dict())}"
+        )
     return cls(**settings)
 
 
@@ -190,7 +194,9 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
         raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
     per_step = accelerator.num_processes * training.gradient_accumulation_steps
     if training.batch_size % per_step:
-        raise InputError(f"training.batch_size: {training.batch_size} is not divisible by {per_step} (processes × micro-batches)")
+        raise InputError(
+            f"training.batch_size: {training.batch_size} is not divisible by {per_step} (processes × micro-batches)"
+        )
     return accelerator
 
 
@@ -223,7 +229,9 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     return record
 
 
-def _build_loop(recipe: Recipe, folder: Path, prepared: Prepared, accelerator: Accelerator, model: Any, phases: Any) -> Loop:
+def _build_loop(
+    recipe: Recipe, folder: Path, prepared: Prepared, accelerator: Accelerator, model: Any, phases: Any
+) -> Loop:
     training, blocks = recipe.training, prepared.blocks
     order = BlockOrder(blocks["train"], training.batch_size, training.seed, recipe.data.random_phase)
     parts, rank, world = training.gradient_accumulation_steps, accelerator.process_index, accelerator.num_processes
@@ -248,11 +256,18 @@ def _build_loop(recipe: Recipe, folder: Path, prepared: Prepared, accelerator: A
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
     if recipe.training.trackers:
-        flat = {f"{s}.{k}": str(v) for s, part in recipe.to_dict().items() if isinstance(part, dict) for k, v in part.items()}
+        flat = {
+            f"{s}.{k}": str(v)
+            for s, part in recipe.to_dict().items()
+            if isinstance(part, dict)
+            for k, v in part.items()
+        }
         accelerator.init_trackers(recipe.name, config=flat)
 
 
-def _record(recipe: Recipe, folder: Path, prepared: Prepared, model: PreTrainedModel, seconds: float) -> dict[str, Any]:
+def _record(
+    recipe: Recipe, folder: Path, prepared: Prepared, model: PreTrainedModel, seconds: float
+) -> dict[str, Any]:
     flops = training_flops_per_token(model, recipe.data.block_size)
     if not math.isfinite(flops):
         raise RuntimeError("FLOPs per token are not finite")

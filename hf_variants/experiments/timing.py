@@ -68,7 +68,9 @@ def _status_kb(field: str) -> int:
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def training_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Callable[[], torch.Tensor]) -> None:
+def training_step(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Callable[[], torch.Tensor]
+) -> None:
     """One step: forward, backward, clipping, update."""
     losses().mean().backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -171,7 +171,9 @@ def test_autocast_keeps_the_stream_in_fp32():
 @pytest.mark.parametrize("gate_coupling", ["coupled", "uncoupled"])
 @pytest.mark.parametrize("layer_norm_eps", [1e-12, 1e-2])
 def test_neutral_gates_convert_a_bert_without_loss(gate_type, gate_coupling, layer_norm_eps, tmp_path):
-    bert = build(transformers.BertForMaskedLM, BertConfigTiny(layer_norm_eps=layer_norm_eps), spread=0.1)
+    bert = build(
+        transformers.BertForMaskedLM, transformers.BertConfig(**SIZES, layer_norm_eps=layer_norm_eps), spread=0.1
+    )
     bert.save_pretrained(tmp_path)
     options = {"gate_type": gate_type, "gate_coupling": gate_coupling, "gate_init": "neutral"}
     model, report = HighwayBertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True, **options)
@@ -182,10 +184,6 @@ def test_neutral_gates_convert_a_bert_without_loss(gate_type, gate_coupling, lay
     torch.testing.assert_close(outputs(model.eval(), inputs), outputs(bert, inputs), atol=2e-5, rtol=1e-5)
     model(**inputs, labels=inputs["input_ids"]).loss.backward()
     assert all(dict(model.named_parameters())[name].grad.abs().max() > 0 for name in gates)
-
-
-def BertConfigTiny(**overrides):  # noqa: N802
-    return transformers.BertConfig(**SIZES, **overrides)
 
 
 @pytest.mark.parametrize("gate_coupling", ["coupled", "uncoupled"])
@@ -210,9 +208,7 @@ def test_uncoupled_neutral_gates_are_the_residual_net_before_a_norm_too(tmp_path
 
 
 def test_a_neutral_start_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(
-        (ValueError, StrictDataclassError), match=r"gate_init.*gate_coupling.*norm_position.*uncoupled"
-    ):
+    with pytest.raises((ValueError, StrictDataclassError), match="gate_init.*gate_coupling.*norm_position"):
         HighwayBertConfig(gate_init="neutral")
     build(MinBertModel, tiny_config("minbert", norm_position="pre")).save_pretrained(tmp_path)
     with pytest.raises((ValueError, StrictDataclassError), match="gate_init"):

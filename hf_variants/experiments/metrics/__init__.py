@@ -11,7 +11,6 @@ import importlib
 
 from ..arguments import InputError
 
-
 NAMES = {"cross_entropy": "CrossEntropy", "perplexity": "Perplexity", "token_accuracy": "TokenAccuracy"}
 
 

@@ -1,0 +1,141 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Recipes: what is read, what is converted, and what is refused with which words."""
+
+import pytest
+import yaml
+
+from hf_variants.experiments.arguments import (
+    InputError,
+    OneLineParser,
+    TrainingArguments,
+    flags_as_recipe,
+    merge,
+    one_line_errors,
+    parse_overrides,
+    read_yaml,
+    recipe_flags,
+    recipe_from_dict,
+    set_dotted,
+)
+
+GOOD = {"model": {"model_type": "minbert"}, "data": {"dataset": "builtin/pydoc"}, "training": {"max_steps": 3}}
+
+
+def with_changes(**sections):
+    return merge(GOOD, sections)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"training": {"learning_rat": 1}}, "training: unknown key 'learning_rat'; did you mean 'learning_rate'"),
+        ({"trainings": {}}, "unknown key 'trainings'; did you mean 'training'"),
+        (
+            {"training": {"schedule": "cosin"}},
+            "training.schedule: 'cosin'; allowed: constant_with_decay, linear, cosine",
+        ),
+        ({"training": {"max_tokens": 5}}, "exactly one of max_tokens, max_steps and max_seconds"),
+        ({"training": {"max_steps": 0}}, "training.max_steps: 0; allowed: above 0"),
+        ({"training": {"max_steps": 2.5}}, "training.max_steps: 2.5; int is expected"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast'; a number is expected"),
+        ({"training": {"learning_rate": -1}}, "training.learning_rate: -1"),
+        ({"training": {"budgets": [0.5]}}, "rising shares in"),
+        ({"training": {"budgets": [0.5, 1.0], "schedule": "linear"}}, "several budgets need"),
+        ({"training": {"gradient_accumulation_steps": 3}}, "3 does not divide batch_size 64"),
+        ({"model": {"name_or_path": "x"}}, "exactly one of model_type and name_or_path"),
+        ({"model": {"pretrained": True}}, "needs model.name_or_path"),
+        ({"model": "minbert"}, "model must be a mapping"),
+        ({"data": {"split_fractions": [0.5, 0.5]}}, "three shares"),
+        ({"data": {"data_fraction": 0}}, "data.data_fraction: 0"),
+        ({"objective": {"mask_probability": 1.5}}, "objective.mask_probability: 1.5"),
+        ({"objective": {"mask_replace": 0.9, "random_replace": 0.2}}, "objective.random_replace: 0.2"),
+    ],
+)
+def test_bad_recipes_are_refused_in_words(changes, words):
+    with pytest.raises(InputError) as error:
+        recipe_from_dict(with_changes(**changes))
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_yaml_numbers_written_as_1e_3_are_numbers():
+    recipe = recipe_from_dict(with_changes(training=yaml.safe_load("{learning_rate: 1e-3, max_steps: 1e3}")))
+    assert recipe.training.learning_rate == 1e-3 and recipe.training.max_steps == 1000
+
+
+def test_a_bare_no_in_yaml_is_the_word_no():
+    assert (
+        recipe_from_dict(with_changes(training=yaml.safe_load("mixed_precision: no"))).training.mixed_precision == "no"
+    )
+
+
+def test_flags_win_over_the_file(tmp_path):
+    parser = OneLineParser()
+    recipe_flags(parser)
+    given = parser.parse_args(
+        ["--learning_rate", "2e-3", "--overrides", "hidden_size=32,norm_position=pre", "--budgets", "0.5", "1"]
+    )
+    recipe = recipe_from_dict(merge(GOOD, flags_as_recipe(given)))
+    assert recipe.training.learning_rate == 2e-3 and recipe.training.budgets == [0.5, 1.0]
+    assert recipe.model.overrides == {"hidden_size": 32, "norm_position": "pre"}
+    assert flags_as_recipe(parser.parse_args([])) == {}
+
+
+def test_overrides_are_read_as_yaml():
+    assert parse_overrides("a=1, b=0.5,c=true,d=post") == {"a": 1, "b": 0.5, "c": True, "d": "post"}
+    with pytest.raises(InputError, match="field=value"):
+        parse_overrides("a")
+
+
+def test_merge_and_dotted_names():
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+    assert set_dotted({"a.b": 1, "a.c.d": 2}) == {"a": {"b": 1, "c": {"d": 2}}}
+
+
+@pytest.mark.parametrize(("content", "words"), [("a: [", "not valid YAML"), ("- 1", "mapping is expected")])
+def test_broken_yaml(tmp_path, content, words):
+    (tmp_path / "x.yaml").write_text(content)
+    with pytest.raises(InputError, match=words):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="nothing.yaml: no such file"):
+        read_yaml(tmp_path / "nothing.yaml")
+
+
+def test_input_errors_become_one_line_and_exit_code_2(capsys):
+    @one_line_errors
+    def main():
+        raise InputError("first\nsecond")
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and capsys.readouterr().err == "error: first second\n"
+
+
+def test_a_full_disk_is_named(capsys):
+    @one_line_errors
+    def main():
+        raise OSError(28, "No space left on device", "runs/x")
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and "runs/x: No space left on device" in capsys.readouterr().err
+
+
+def test_bugs_are_not_hidden():
+    @one_line_errors
+    def main():
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        main()
+
+
+def test_unknown_flags_are_one_line():
+    with pytest.raises(InputError, match="unrecognized arguments: --no_such"):
+        OneLineParser().parse_args(["--no_such"])
+
+
+def test_defaults_are_valid_but_for_what_must_be_given():
+    assert TrainingArguments(max_steps=1).learning_rate == 1e-3

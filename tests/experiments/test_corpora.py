@@ -1,0 +1,144 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Every source gives the same kind of corpus, and says in one line what is wrong with it."""
+
+import gzip
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pandas
+import pytest
+
+from hf_variants.experiments.arguments import DataArguments, InputError
+from hf_variants.experiments.corpora import Corpus, cut, fingerprint, load_corpus
+
+TEXT = "".join(f"line {i}\n" for i in range(100))
+
+
+def load(path: Path | str, **changes) -> Corpus:
+    return load_corpus(DataArguments(dataset=str(path), **changes))
+
+
+def test_one_text_is_cut_by_position(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    corpus = load(tmp_path / "a.txt", split_fractions=[0.6, 0.2, 0.2])
+    assert "".join(corpus.splits[s][0] for s in ("train", "validation", "test")) == TEXT
+    assert len(corpus.splits["train"][0]) == round(0.6 * len(TEXT))
+
+
+def test_documents_are_cut_whole_and_disjoint():
+    texts = [f"document {i} " * (1 + i % 7) for i in range(200)]
+    splits = cut(texts, [0.8, 0.1, 0.1])
+    assert sorted(sum(splits.values(), [])) == sorted(texts)
+    assert abs(sum(map(len, splits["train"])) / sum(map(len, texts)) - 0.8) < 0.02
+    assert cut(texts, [0.8, 0.1, 0.1]) == splits
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".jsonl", ".csv", ".tsv", ".parquet"])
+def test_folders_of_every_kind(tmp_path, suffix):
+    rows = ["one, with a comma", "two\twith a tab" if suffix != ".tsv" else "two", "NA"]
+    table = pandas.DataFrame({"body": rows})
+    for split in ("train", "validation", "test"):
+        path = tmp_path / f"{split}{suffix}"
+        if suffix == ".txt":
+            path.write_text("\n".join(rows))
+        elif suffix == ".txt.gz":
+            path.write_bytes(gzip.compress("\n".join(rows).encode()))
+        elif suffix == ".jsonl":
+            path.write_text("\n".join(json.dumps({"body": row}) for row in rows))
+        elif suffix == ".parquet":
+            table.to_parquet(path)
+        else:
+            table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    corpus = load(tmp_path, text_column="body")
+    expected = ["\n".join(rows)] if "txt" in suffix else rows
+    assert corpus.splits == {split: expected for split in ("train", "validation", "test")}
+
+
+def test_the_data_folder_serves_names(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.txt").write_text(TEXT)
+    monkeypatch.setenv("HF_VARIANTS_DATA", str(tmp_path))
+    assert load("mine").splits["train"][0].startswith("line 0")
+
+
+def test_a_url_needs_its_digest(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="only read with the digest"):
+        load("https://example.org/a.txt")
+
+
+def test_a_url_is_checked_and_kept(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text(TEXT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "home"))
+    fetched = []
+
+    def fetch(url, target):
+        fetched.append(url)
+        Path(target).write_text(TEXT)
+
+    monkeypatch.setattr("urllib.request.urlretrieve", fetch)
+    digest = hashlib.sha256(TEXT.encode()).hexdigest()
+    assert load("https://example.org/a.txt", sha256=digest).splits["train"]
+    load("https://example.org/a.txt", sha256=digest)
+    assert len(fetched) == 1
+    with pytest.raises(InputError, match="the recipe says 00"):
+        load("https://example.org/a.txt", sha256="00")
+
+
+def test_pydoc_is_built_in():
+    corpus = load("builtin/pydoc")
+    sizes = {split: len(texts[0]) for split, texts in corpus.splits.items()}
+    assert sum(sizes.values()) > 300_000 and 0.04 < sizes["test"] / sum(sizes.values()) < 0.06
+    assert corpus.license == "PSF-2.0" and corpus.hub_id is None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: p / "nowhere", "is no file"),
+        (lambda p: _write(p / "a.doc", "x"), "unknown kind of file"),
+        (lambda p: _write(p / "a.txt", ""), "train split is empty"),
+        (lambda p: _write(p / "a.txt", b"ok \xff"), "not UTF-8 at byte 3"),
+        (lambda p: _write(p / "a.csv", "x,y\n1,2\n"), "no column 'text'; there are: x, y"),
+        (lambda p: _write(p / "a.jsonl", '{"text": "a"}\n{"body": 1}\n'), "line 2"),
+        (lambda p: _write(p / "a.parquet", "no table"), "a.parquet"),
+    ],
+)
+def test_bad_sources(tmp_path, monkeypatch, make, words):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError) as error:
+        load(make(tmp_path))
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_unknown_built_in():
+    with pytest.raises(InputError, match="built in are: builtin/pydoc"):
+        load("builtin/none")
+
+
+def test_the_fingerprint_sees_boundaries_and_splits():
+    parts = [{"train": ["ab", "c"]}, {"train": ["a", "bc"]}, {"train": ["ab"], "test": ["c"]}, {"train": ["ab", "C"]}]
+    assert len({fingerprint(splits) for splits in parts}) == 4
+    assert fingerprint({"train": ["é"]}) == fingerprint({"train": ["é"]})
+
+
+def test_data_fraction_keeps_the_beginning(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    whole, tenth = load(tmp_path / "a.txt"), load(tmp_path / "a.txt", data_fraction=0.1)
+    assert whole.splits["train"][0].startswith(tenth.splits["train"][0])
+    assert len(tenth.splits["train"][0]) == round(0.1 * len(whole.splits["train"][0]))
+    assert tenth.splits["validation"] == whole.splits["validation"]
+
+
+@pytest.mark.skipif(
+    not Path(os.environ.get("HF_VARIANTS_DATA", "none")).exists(), reason="HF_VARIANTS_DATA is not set"
+)
+def test_real_tiny_shakespeare():
+    corpus = load("tiny_shakespeare")
+    assert len(set(corpus.splits["train"][0])) == 65

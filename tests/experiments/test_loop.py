@@ -1,0 +1,230 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What every training run promises: exact resume, exact accumulation, an optimizer that holds what it should."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from hf_variants.experiments import loop
+from hf_variants.experiments.arguments import Diverged, InputError
+from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
+from hf_variants.experiments.run import run_recipe
+from tests.experiments.tiny import tiny_content, tiny_recipe
+
+
+class Killed(Exception):
+    """Stands for the process ending."""
+
+
+def lines(folder: Path) -> list[dict]:
+    """metrics.jsonl without what a clock decides."""
+    return [
+        {k: v for k, v in line.items() if k not in WALL_CLOCK_FIELDS}
+        for line in read_metrics(folder / "metrics.jsonl")
+    ]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "final" / "model.safetensors")
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    assert lines(a) == lines(b)
+    first, second = weights(a), weights(b)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def run_with_kills(monkeypatch, recipe, folder: Path, moments: list[int]) -> None:
+    """Runs; dies after each of `moments` updates of this process's life; starts again."""
+    original = loop.Loop._after_step
+    for moment in moments:
+        left = [moment]
+
+        def dying(self, phase, left=left):
+            original(self, phase)
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+
+        monkeypatch.setattr(loop.Loop, "_after_step", dying)
+        with pytest.raises(Killed):
+            run_recipe(recipe, folder)
+    monkeypatch.setattr(loop.Loop, "_after_step", original)
+    run_recipe(recipe, folder)
+
+
+@pytest.mark.parametrize("moments", [[1, 4], [9], [11, 3], [17, 7]])
+def test_a_killed_run_ends_as_if_never_killed(tmp_path, monkeypatch, moments):
+    recipe = tiny_recipe(tmp_path, training={"gradient_accumulation_steps": 2})
+    run_recipe(recipe, tmp_path / "whole")
+    run_with_kills(monkeypatch, recipe, tmp_path / "killed", moments)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_kill_inside_a_checkpoint_write_leaves_the_previous_one(tmp_path, monkeypatch):
+    recipe = tiny_recipe(tmp_path)
+    run_recipe(recipe, tmp_path / "whole")
+    original, calls = loop.save_checkpoint, []
+
+    def torn(folder, *rest):
+        calls.append(folder)
+        if len(calls) == 3:
+            partial = folder.with_name(folder.name + ".partial")
+            partial.mkdir(parents=True)
+            (partial / "model.safetensors").write_bytes(b"half")
+            raise Killed
+        original(folder, *rest)
+
+    monkeypatch.setattr(loop, "save_checkpoint", torn)
+    with pytest.raises(Killed):
+        run_recipe(recipe, tmp_path / "killed")
+    monkeypatch.setattr(loop, "save_checkpoint", original)
+    run_recipe(recipe, tmp_path / "killed")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_branches_do_not_touch_the_trunk(tmp_path):
+    one = run_recipe(tiny_recipe(tmp_path, training={"budgets": [1.0]}), tmp_path / "one")
+    two = run_recipe(tiny_recipe(tmp_path), tmp_path / "two")
+    assert one["marks"][-1]["test"] == two["marks"][-1]["test"]
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert [mark["steps"] for mark in two["marks"]] == [10, 20]
+
+
+def test_accumulation_gives_the_same_losses_as_one_big_batch(tmp_path):
+    # losses and not weights: a key bias has no gradient but rounding noise, which Adam blows up to full steps
+    quiet = {"overrides": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    run_recipe(tiny_recipe(tmp_path, model=quiet), tmp_path / "one")
+    run_recipe(tiny_recipe(tmp_path, model=quiet, training={"gradient_accumulation_steps": 4}), tmp_path / "four")
+    for one, four in zip(lines(tmp_path / "one"), lines(tmp_path / "four"), strict=True):
+        assert one["loss"] == pytest.approx(four["loss"], abs=1e-5)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
+    recipe = tiny_recipe(tmp_path)
+    record = run_recipe(recipe, tmp_path / "run")
+    monkeypatch.setattr(loop.Loop, "run", None)
+    assert run_recipe(recipe, tmp_path / "run") == record
+
+
+def test_a_changed_recipe_is_refused_and_nothing_is_lost(tmp_path):
+    run_recipe(tiny_recipe(tmp_path), tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match="learning_rate: 0.01 → 0.02"):
+        run_recipe(tiny_recipe(tmp_path, training={"learning_rate": 0.02}), tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    assert weights(tmp_path / "run")
+
+
+def test_a_diverging_run_says_so(tmp_path):
+    wild = {"learning_rate": 1e30, "max_grad_norm": None, "warmup_steps": 0}
+    with pytest.raises(Diverged, match="diverged"):
+        run_recipe(tiny_recipe(tmp_path, training=wild), tmp_path / "run")
+
+
+def test_the_loss_falls_below_the_unigram_entropy(tmp_path):
+    overrides = {"hidden_size": 32, "intermediate_size": 64, "hidden_dropout_prob": 0.0}
+    training = {
+        "max_steps": 400,
+        "batch_size": 16,
+        "budgets": [1.0],
+        "warmup_steps": 20,
+        "eval_every": 400,
+        "log_every": 100,
+    }
+    recipe = tiny_recipe(tmp_path, model={"overrides": overrides}, training=training | {"checkpoint_every": 0})
+    record = run_recipe(recipe, tmp_path / "run")
+    assert record["marks"][-1]["test"]["loss"] < record["data"]["unigram_entropy"] - 0.2
+
+
+def test_the_optimizer_holds_exactly_what_requires_gradients():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model[0].weight.requires_grad_(False)
+    arguments = tiny_recipe_training()
+    optimizer = loop.build_optimizer(model, arguments)
+    model[1].bias.requires_grad_(False)
+    with pytest.raises(RuntimeError, match="3 parameters, 2 require"):
+        loop.check_optimizer(model, optimizer)
+
+
+def tiny_recipe_training():
+    from hf_variants.experiments.arguments import TrainingArguments
+
+    return TrainingArguments(max_steps=1)
+
+
+def test_weight_decay_scopes():
+    model = torch.nn.ModuleDict(
+        {"e": torch.nn.Embedding(3, 2), "l": torch.nn.Linear(2, 2), "n": torch.nn.LayerNorm(2)}
+    )
+    arguments = tiny_recipe_training()
+    decayed, plain = loop.parameter_groups(model, arguments)
+    assert [p.shape for p in decayed["params"]] == [(3, 2), (2, 2)] and plain["weight_decay"] == 0
+    arguments.weight_decay_scope = "linear"
+    decayed, plain = loop.parameter_groups(model, arguments)
+    assert [p.shape for p in decayed["params"]] == [(2, 2)] and len(plain["params"]) == 4
+
+
+def test_a_budget_in_seconds_ends_and_decays(tmp_path):
+    training = {"max_steps": None, "max_seconds": 1.0, "budgets": [1.0], "checkpoint_every": 0}
+    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run")
+    rates = [
+        line["learning_rate"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["event"] == "train"
+    ]
+    assert 1.0 <= record["seconds"] < 3.0 and rates[-1] < max(rates)
+
+
+def test_tensorboard_gets_the_curves(tmp_path):
+    run_recipe(tiny_recipe(tmp_path, training={"trackers": ["tensorboard"]}), tmp_path / "run")
+    assert list((tmp_path / "run").rglob("events.out.tfevents*"))
+
+
+def test_snapshots_load(tmp_path):
+    from transformers import AutoModelForMaskedLM
+
+    run_recipe(tiny_recipe(tmp_path, training={"snapshot_every": 5}), tmp_path / "run")
+    found = sorted(p.name for p in (tmp_path / "run" / "snapshots").iterdir())
+    assert found == ["step-00000005", "step-00000010", "step-00000015"]
+    AutoModelForMaskedLM.from_pretrained(tmp_path / "run" / "snapshots" / found[0])
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments(tmp_path):
+    """The real thing: another process, killed by the system, started again with the same command."""
+    content = tiny_content(tmp_path, training={"max_steps": 300, "checkpoint_every": 20})
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(content))))
+    program = Path(__file__).parents[2] / "training" / "train.py"
+    command = [sys.executable, str(program), "--config", str(tmp_path / "recipe.yaml"), "--output_dir"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    rng, killed = random.Random(os.getpid()), 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _wait_for_growth(tmp_path / "killed" / "metrics.jsonl", process)
+        time.sleep(rng.uniform(0, 1.0))
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
+    assert killed >= 1
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def _wait_for_growth(path: Path, process: subprocess.Popen) -> None:
+    """Until the file has more lines than it had, or the process ended."""
+    before = len(read_metrics(path))
+    while process.poll() is None and len(read_metrics(path)) <= before:
+        time.sleep(0.05)
