@@ -126,9 +126,9 @@ def folder_files(folder: Path) -> list[tuple[str, int]]:
 
 
 def upload(folder: Path, repo_id: str, private: bool = False) -> str:
-    """Checks `folder`, creates the repository where it is missing, uploads all in one commit; returns the commit's URL.
+    """Checks `folder`, creates the repository if it is missing, uploads all in one commit; returns the commit's URL.
 
-    The token comes from the environment or `hf auth login`. Raises ExportError with one line where the Hub refuses.
+    The token comes from the environment or `hf auth login`. Raises ExportError, one line, where the Hub refuses.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError

@@ -124,7 +124,7 @@ def test_a_gradient_that_differs_is_found():
 
 @pytest.mark.parametrize("gate_type", ["feature", "scalar"])
 def test_highway_checks_pass_and_a_wrong_mix_is_found(gate_type, monkeypatch):
-    sides = benchmark.highway_sides(gate_type)
+    sides = benchmark.highway_sides(gate_type, layers=1, rows=1)
     sides.check()
     monkeypatch.setattr(benchmark, "naive_join", lambda output, update, stream, normed: stream + update)
     with pytest.raises(DifferentError, match="outputs differ"):

@@ -218,9 +218,9 @@ def naive_copy(model: HighwayBertModel) -> HighwayBertModel:
     return naive
 
 
-def highway_sides(gate_type: str) -> Sides:
-    """highway_bert and minbert at hidden 512, 4 pre-norm layers, on 8 sequences of 128 tokens."""
-    sizes = {"num_hidden_layers": 4, "attn_implementation": "sdpa"}
+def highway_sides(gate_type: str, layers: int = 4, rows: int = 8) -> Sides:
+    """highway_bert and minbert at hidden 512, pre-norm layers, on `rows` sequences of 128 tokens."""
+    sizes = {"num_hidden_layers": layers, "attn_implementation": "sdpa"}
     config = HighwayBertConfig(gate_type=gate_type, **sizes)
     structure = {name: getattr(config, name) for name in MinBertConfig.__annotations__}
     highway = HighwayBertModel(config, add_pooling_layer=False).to(DEVICE)
@@ -231,7 +231,7 @@ def highway_sides(gate_type: str) -> Sides:
     for name, parameter in highway.named_parameters():
         if ".gate." in name:  # gates start at weight zero, where a wrong mix could go unseen
             nn.init.normal_(parameter, std=0.02)
-    inputs = batch(config, 8, 128, padded=False)
+    inputs = batch(config, rows, 128, padded=False)
 
     def check() -> None:
         assert_same(neutral, residual, inputs, exact=True)

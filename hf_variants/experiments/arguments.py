@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A recipe: five small dataclasses, filled from one YAML file and then from command-line flags.
 
-The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`) beside `name` and
-`description`. Every field is also a flag: `--learning_rate 1e-3`, `--overrides hidden_size=64,norm_position=pre`.
+The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`) beside `name`
+and `description`. Every field is also a flag: `--learning_rate 1e-3`, `--overrides hidden_size=64,norm_position=pre`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ class InputError(ValueError):
     """Something the user gave is wrong. Programs print it as one line and exit with code 2."""
 
 
-class Diverged(InputError):
+class DivergedError(InputError):
     """The loss of a run is no longer finite."""
 
 

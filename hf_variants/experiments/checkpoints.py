@@ -87,7 +87,7 @@ def _unflatten(tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict[s
 
 def random_state() -> dict[str, torch.Tensor]:
     """The state of torch's, Python's and NumPy's global generators as tensors."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002: the global one is what models use
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 the global one is what models use
     version, words, gauss_next = random.getstate()
     state = {
         "torch": torch.get_rng_state(),

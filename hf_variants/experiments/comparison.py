@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Arms × seeds under one budget. Every finished run leaves a small record and is never run again.
 
-A comparison file names a base recipe, the arms as changes to it, seeds, and perhaps a `tune` block that gives every arm
-the same number of trials on validation. What is published is generated from the records alone.
+A comparison file names a base recipe, the arms as changes to it, seeds, and perhaps a `tune` block that gives every
+arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from typing import Any
 
 from ..export import export_folder
 from .arguments import (
-    Diverged,
+    DivergedError,
     InputError,
     Recipe,
     check_range,
@@ -196,7 +196,7 @@ class Runner:
         try:
             record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", self.prepared(recipe))
             trial |= {"tokens": record["tokens"], "validation_loss": record["marks"][-1]["validation"]["loss"]}
-        except Diverged as error:
+        except DivergedError as error:
             say(str(error))
             trial |= {"tokens": None, "validation_loss": None}
         write_json(path, trial)

@@ -156,7 +156,7 @@ def _download(url: str, sha256: str | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
         try:
-            urllib.request.urlretrieve(url, partial)  # noqa: S310: the scheme was checked, the digest follows
+            urllib.request.urlretrieve(url, partial)  # noqa: S310 the scheme was checked, the digest follows
         except OSError as error:
             raise InputError(f"data.dataset: {url}: {error}") from None
         partial.rename(target)
@@ -247,7 +247,7 @@ def _from_hub(arguments: DataArguments) -> dict[str, list[str]]:
         loaded = datasets.load_dataset(
             arguments.dataset, arguments.dataset_config, revision=arguments.dataset_revision
         )
-    except Exception as error:  # noqa: BLE001: whatever the client raises, the user named something that can't be had
+    except Exception as error:  # noqa: BLE001 whatever the client raises, the user named something that can't be had
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"data.dataset: '{arguments.dataset}' is no file, no folder of HF_VARIANTS_DATA, and the Hub says: {first}"

@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from .arguments import Diverged, TrainingArguments
+from .arguments import DivergedError, TrainingArguments
 from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, save_checkpoint
 from .data import StepDataset, step_loader
 from .objectives import FixedEvaluation, evaluate_split
@@ -172,7 +172,7 @@ class Loop:
     def _finite(self, loss: torch.Tensor) -> float:
         value = float(self.accelerator.reduce(loss, "sum"))
         if value != value or value in (float("inf"), float("-inf")):
-            raise Diverged(
+            raise DivergedError(
                 f"training: the loss is {value} at step {self.progress.step}; the run has diverged "
                 f"(lower training.learning_rate). Checkpoints before it are kept in {self.checkpoints}"
             )

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from .arguments import Diverged, InputError, ObjectiveArguments
+from .arguments import DivergedError, InputError, ObjectiveArguments
 
 IGNORED = -100
 
@@ -126,7 +126,7 @@ def evaluate_split(model: torch.nn.Module, evaluation: FixedEvaluation, accelera
 
     scores = evaluation.scores(model, accelerator)
     if not np.isfinite(scores["loss"]).all():
-        raise Diverged("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
+        raise DivergedError("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
     results: dict[str, float] = {}
     for name in evaluation.objective.metrics:
         results |= load_metric(name).score(scores)

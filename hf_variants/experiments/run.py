@@ -78,7 +78,7 @@ def prepare(recipe: Recipe) -> Prepared:
 
 
 def build_config(arguments: ModelArguments, tokenizer: PreTrainedTokenizerBase, block_size: int) -> PreTrainedConfig:
-    """The model's configuration, with vocabulary and special ids from the tokenizer. Raises InputError with the field."""
+    """The configuration, with vocabulary and special ids from the tokenizer. Raises InputError naming the field."""
     ids = {n: getattr(tokenizer, n) for n in ("pad_token_id", "bos_token_id", "eos_token_id")}
     settings = {"vocab_size": len(tokenizer)} | {n: i for n, i in ids.items() if i is not None}
     settings |= {"pad_token_id": tokenizer.pad_token_id}

@@ -1,10 +1,10 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Budgets, phases and the learning rate, all as pure functions of the recipe and the step.
 
-With `constant_with_decay` one run answers for several budgets: a trunk at constant learning rate, and for each compared
-budget B a short branch that leaves the trunk at (1 - decay_fraction)·B and decays to its end at B (the warm-up–stable–
-decay schedule of arXiv:2404.06395; that a short decay stands in for a whole run of that length: arXiv:2405.18392).
-After a branch the run goes back to the trunk, so that no budget's result depends on there being another one.
+With `constant_with_decay` one run answers for several budgets: a trunk at constant learning rate, and for each
+compared budget B a short branch that leaves the trunk at (1 - decay_fraction)·B and decays to its end at B: the
+warm-up–stable–decay schedule of arXiv:2404.06395. That a short decay stands in for a whole run of that length is shown
+in arXiv:2405.18392. After a branch the run goes back to the trunk, so that no budget's result depends on another's.
 """
 
 import math

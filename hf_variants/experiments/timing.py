@@ -15,7 +15,7 @@ from .record import environment
 
 
 def alternate(cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
-    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all of them."""
+    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(-warm_up, rounds):
         for name, case in cases.items():

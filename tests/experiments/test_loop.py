@@ -16,13 +16,13 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_variants.experiments import loop
-from hf_variants.experiments.arguments import Diverged, InputError
+from hf_variants.experiments.arguments import DivergedError, InputError
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.run import run_recipe
 from tests.experiments.tiny import tiny_content, tiny_recipe
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the process ending."""
 
 
@@ -55,10 +55,10 @@ def run_with_kills(monkeypatch, recipe, folder: Path, moments: list[int]) -> Non
             original(self, phase)
             left[0] -= 1
             if left[0] == 0:
-                raise Killed
+                raise KilledError
 
         monkeypatch.setattr(loop.Loop, "_after_step", dying)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             run_recipe(recipe, folder)
     monkeypatch.setattr(loop.Loop, "_after_step", original)
     run_recipe(recipe, folder)
@@ -83,11 +83,11 @@ def test_a_kill_inside_a_checkpoint_write_leaves_the_previous_one(tmp_path, monk
             partial = folder.with_name(folder.name + ".partial")
             partial.mkdir(parents=True)
             (partial / "model.safetensors").write_bytes(b"half")
-            raise Killed
+            raise KilledError
         original(folder, *rest)
 
     monkeypatch.setattr(loop, "save_checkpoint", torn)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run_recipe(recipe, tmp_path / "killed")
     monkeypatch.setattr(loop, "save_checkpoint", original)
     run_recipe(recipe, tmp_path / "killed")
@@ -130,7 +130,7 @@ def test_a_changed_recipe_is_refused_and_nothing_is_lost(tmp_path):
 
 def test_a_diverging_run_says_so(tmp_path):
     wild = {"learning_rate": 1e30, "max_grad_norm": None, "warmup_steps": 0}
-    with pytest.raises(Diverged, match="diverged"):
+    with pytest.raises(DivergedError, match="diverged"):
         run_recipe(tiny_recipe(tmp_path, training=wild), tmp_path / "run")
 
 
