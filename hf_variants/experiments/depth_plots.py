@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from .plots import _INK, _legend, _save, _style, _tidy
 from .results import short_count
@@ -22,6 +22,7 @@ ITERATIVE_ESTIMATION = "iterative_estimation.png"
 OVER_TRAINING = "over_training.png"
 
 _HEAT = "Blues"
+_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # 0.1 rather than 10⁻¹
 _SMALLEST = 1e-4  # an update that is zero has to fit on a logarithmic axis, too
 _LINE = {"linewidth": 1.6, "markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.7}
 _CURVES = {
@@ -79,7 +80,10 @@ def _draw_openings(part: Any, name: str, found: Mapping[str, Any]) -> None:
     _label_heat(by_class, [""] * len(names), "class of the input token")
     by_class.set_xticks(range(len(classes)), [c.replace(" ", "\n") for c in classes], fontsize=8)
     by_position.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    part.colorbar(image, ax=by_class, pad=0.02).ax.tick_params(labelsize=8, colors=_INK)
+    scale = part.colorbar(image, ax=by_class, pad=0.02).ax
+    scale.tick_params(which="both", labelsize=8, colors=_INK)
+    scale.yaxis.set_major_formatter(_PLAIN)
+    scale.yaxis.set_minor_formatter(_PLAIN if norm.vmax < 10 * norm.vmin else NullFormatter())
 
 
 def _log_norm(values: Sequence[float]) -> Normalize:
@@ -93,7 +97,11 @@ def _write_values(axis: Axes, table: Sequence[Sequence[float]], norm: Normalize)
     for y, row in enumerate(table):
         for x, value in enumerate(row):
             color = "white" if norm(value) > 0.6 else _INK
-            axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=size, color=color)
+            axis.text(x, y, _three_digits(value), ha="center", va="center", fontsize=size, color=color)
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{1 if value >= 10 else 2 if value >= 0.1 else 3}f}"
 
 
 def _label_heat(axis: Axes, names: Sequence[str], below: str) -> None:
@@ -113,6 +121,7 @@ def _draw_update_ratios(part: Any, models: Mapping[str, Any]) -> None:
     _tidy(axis)
     _label_names(axis, longest)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(_PLAIN)
     axis.set_ylabel("|T · update| / |C · stream|\n(residual: T = C = 1)", fontsize=9, color=_INK)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
 
@@ -201,7 +210,9 @@ def plot_over_training(runs: Mapping[str, Sequence[Any]], path: Path) -> Path:
         rise = [{s: loss - m["lesions"]["intact"] for s, loss in m["lesions"]["sublayers"].items()} for m in moments]
         steps = [moment["step"] for moment in moments]
         _draw_sublayers(axes[0][column], steps, opening)
-        axes[0][column].set_yscale("linear" if gated else "log")
+        if not gated:
+            axes[0][column].set_yscale("log")
+            axes[0][column].yaxis.set_major_formatter(_PLAIN)
         axes[1][column].sharey(axes[1][0])
         _draw_sublayers(axes[1][column], steps, rise)
         axes[0][column].set_title(name, fontsize=10, color=_INK)
