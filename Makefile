@@ -7,6 +7,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 # Nothing goes over the network once the packages are installed, and this makes sure of it.
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
+THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint conformance bench clean
 
@@ -22,8 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## train a residual against a highway net on built-in text and report (a few minutes)
-	$(OFFLINE) $(BIN)/accelerate launch --cpu --num_processes 1 --num_machines 1 --mixed_precision no \
-		--dynamo_backend no training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo
+	$(OFFLINE) OMP_NUM_THREADS=$(THREADS) $(BIN)/accelerate launch --config_file training/launch/cpu.yaml \
+		training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo
 
 test: $(STAMP) ## run the tests, but for the slow ones
 	$(PYTEST)

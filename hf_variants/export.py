@@ -51,16 +51,16 @@ def export_folder(
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=shutil.ignore_patterns("__pycache__", "*.partial"))
-    for name, content in (contents or {}).items():
-        (partial / name).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for name, path in (files or {}).items():
-        shutil.copyfile(path, partial / name)
-    (partial / "README.md").write_text(card(partial) if callable(card) else card, encoding="utf-8")
     try:
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns("__pycache__", "*.partial"))
+        for name, content in (contents or {}).items():
+            (partial / name).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        for name, path in (files or {}).items():
+            shutil.copyfile(path, partial / name)
+        (partial / "README.md").write_text(card(partial) if callable(card) else card, encoding="utf-8")
         check_folder(partial)
-    except ExportError:
-        shutil.rmtree(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

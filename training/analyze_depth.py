@@ -2,7 +2,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Looks into trained encoders, residual or highway: gate openings, lesions, iterative estimation.
 
-    python training/analyze_depth.py --models runs/hvr/models/residual runs/hvr/models/highway \
+    python training/analyze_depth.py --models runs/hvr/models/residual runs/hvr/models/highway \\
         --data tiny_shakespeare --output_dir runs/hvr/depth
 
 `--snapshots` takes folders that hold step-00001000, … of one run each (train.py --snapshot_every 1000) and adds what
@@ -44,9 +44,12 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, 
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options, data = parse_arguments(argv)
+    from transformers.utils import logging
+
     from hf_variants.experiments.depth_plots import plot_all
     from hf_variants.experiments.record import write_json
 
+    logging.disable_progress_bar()  # one bar per loaded model tells nothing
     analysis = analyze(options, data)
     write_json(options.output_dir / "analysis.json", analysis)
     report(analysis)

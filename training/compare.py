@@ -9,12 +9,12 @@ processes may share the work by --arms and --seeds. Flags of the recipe change t
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from hf_variants.experiments.arguments import (
     InputError,
     OneLineParser,
+    command,
     flags_as_recipe,
     one_line_errors,
     recipe_flags,
@@ -47,10 +47,13 @@ def selected(given: list | None, known: list, what: str) -> list:
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
+    import transformers
+
     from hf_variants.experiments.comparison import Runner, load_comparison
 
+    transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     comparison = load_comparison(options.config, flags_as_recipe(options))
-    comparison.command = " ".join(["accelerate launch training/compare.py", *(argv or sys.argv[1:])])
+    comparison.command = command("compare.py", options)
     arms = selected(options.arms, list(comparison.arms), "arms")
     seeds = selected(options.seeds, comparison.seeds, "seeds")
     runner = Runner(comparison, options.output_dir, options.records)

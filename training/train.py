@@ -14,6 +14,7 @@ from typing import Any
 from hf_variants.experiments.arguments import (
     OneLineParser,
     Recipe,
+    command,
     flags_as_recipe,
     merge,
     one_line_errors,
@@ -42,10 +43,17 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, 
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options, recipe = parse_arguments(argv)
-    from hf_variants.experiments.run import run_recipe  # torch loads only once the recipe is known to be sound
+    import transformers
+    from accelerate import PartialState
 
-    record = run_recipe(recipe, options.output_dir)
-    folder = export(record, options.output_dir)
+    from hf_variants.experiments.run import run_recipe
+
+    transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
+    record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
+    folder = options.output_dir / "model"
+    if not PartialState().is_main_process:
+        return
+    export(record, options.output_dir, folder)
     report(record, folder)
     if options.push_to_hub:
         from hf_variants.export import upload
@@ -53,19 +61,15 @@ def main(argv: list[str] | None = None) -> None:
         print(upload(folder, options.repo_id))
 
 
-def export(record: dict[str, Any], output_dir: Path) -> Path:
-    """Writes `output_dir`/model: weights, configuration, code, tokenizer, card."""
-    from accelerate import PartialState
-
+def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
+    """Writes the Hub-ready folder: weights, configuration, code, tokenizer, card."""
     from hf_variants.experiments.cards import model_card
     from hf_variants.export import export_folder
 
-    folder = output_dir / "model"
-    if PartialState().is_main_process:
-        export_folder(
-            output_dir / "final", folder, lambda folder: model_card(record, folder=folder), {"record.json": record}
-        )
-    return folder
+    def card(partial: Path) -> str:
+        return model_card(record, folder=partial)
+
+    export_folder(output_dir / "final", folder, card, {"record.json": record})
 
 
 def report(record: dict[str, Any], folder: Path) -> None:

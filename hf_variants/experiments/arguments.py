@@ -309,7 +309,7 @@ def recipe_flags(parser: argparse.ArgumentParser) -> None:
         for action in flags._actions:
             action.default = argparse.SUPPRESS
             if action.dest == "overrides":
-                action.type = parse_overrides
+                action.type = _overrides_flag
             group._add_action(action)
 
 
@@ -318,7 +318,17 @@ def parse_overrides(text: str) -> dict[str, Any]:
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     if any(not equals for _, equals, _ in pairs):
         raise InputError(f"--overrides {text}: write field=value,field=value")
-    return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+    try:
+        return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError:
+        raise InputError(f"--overrides {text}: a value is not valid YAML") from None
+
+
+def _overrides_flag(text: str) -> dict[str, Any]:
+    try:
+        return parse_overrides(text)
+    except InputError as error:  # argparse would replace the words of a ValueError with its own
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def flags_as_recipe(namespace: argparse.Namespace) -> dict[str, Any]:
@@ -329,6 +339,24 @@ def flags_as_recipe(namespace: argparse.Namespace) -> dict[str, Any]:
         for section, cls in SECTIONS.items()
     }
     return {section: values for section, values in nested.items() if values}
+
+
+def command(program: str, options: argparse.Namespace) -> str:
+    """The command line that makes the same again: --config, --output_dir and the recipe's flags."""
+    parts = [
+        f"accelerate launch training/{program}",
+        f"--config {options.config}",
+        f"--output_dir {options.output_dir}",
+    ]
+    for values in flags_as_recipe(options).values():
+        parts += [f"--{name} {_as_flag(value)}" for name, value in values.items()]
+    return " ".join(parts)
+
+
+def _as_flag(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={item}" for name, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 # ---- checking ------------------------------------------------------------------------------------------------------
@@ -390,6 +418,12 @@ def check_range(
 # ---- programs ------------------------------------------------------------------------------------------------------
 
 
+NOT_WRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+)
+
+
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
     """Wraps a program's `main`: what the user got wrong ends in one line on stderr and exit code 2."""
 
@@ -400,7 +434,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
         except (InputError, ExportError) as error:
             code = _complain(str(error))
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EDQUOT):
+            if error.errno not in NOT_WRITABLE:
                 raise
             code = _complain(f"{error.filename or 'output'}: {error.strerror}; nothing already written was removed")
         except KeyboardInterrupt:

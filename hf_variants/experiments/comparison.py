@@ -31,6 +31,7 @@ from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curve
 from .record import read_json, write_json
 from .results import build_results
 from .run import Prepared, build_config, build_model, identity, prepare, recipe_fingerprint, run_recipe
+from .schedule import plan
 
 KEYS = ("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds")
 ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training")
@@ -69,6 +70,9 @@ def load_comparison(path: str | Path, overrides: dict[str, Any] | None = None) -
     for key in ("recipe", "arms", "baseline", "seeds"):
         if not content.get(key):
             raise InputError(f"{path}: {key} is missing")
+    for key in ("arms", "parameter_matched", "tune"):
+        _mapping(content.get(key) or {}, f"{path}: {key}")
+    check_range(f"{path}: timing_rounds", _whole(content.get("timing_rounds", 20), f"{path}: timing_rounds"), low=1)
     base = content["recipe"]
     base = read_yaml(Path(path).parent / base) if isinstance(base, str) else base
     comparison = Comparison(
@@ -86,9 +90,21 @@ def load_comparison(path: str | Path, overrides: dict[str, Any] | None = None) -
     return comparison
 
 
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {value!r}; a mapping is expected")
+    return value
+
+
+def _whole(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{where}: {value!r}; a whole number is expected")
+    return value
+
+
 def _check(comparison: Comparison, where: str) -> None:
     arms, seeds = comparison.arms, comparison.seeds
-    if comparison.baseline not in arms:
+    if comparison.baseline not in list(arms):
         raise InputError(f"{where}: baseline '{comparison.baseline}'; allowed: {', '.join(arms)}")
     if not isinstance(seeds, list) or not all(isinstance(s, int) for s in seeds) or len(set(seeds)) < len(seeds):
         raise InputError(f"{where}: seeds {seeds}; a list of different whole numbers is expected")
@@ -97,7 +113,7 @@ def _check(comparison: Comparison, where: str) -> None:
             if arm not in arms:
                 raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
     for arm, changes in arms.items():
-        refuse_unknown(changes, ARM_KEYS, f"{where}: arm {arm}")
+        refuse_unknown(_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
         comparison.recipe(arm, seeds[0])
     if comparison.tune is not None:
         _check_tune(comparison, where)
@@ -106,13 +122,15 @@ def _check(comparison: Comparison, where: str) -> None:
 def _check_tune(comparison: Comparison, where: str) -> None:
     tune = comparison.tune
     refuse_unknown(tune, TUNE_KEYS, f"{where}: tune")
-    check_range(f"{where}: tune.trials", tune.get("trials", 0), low=1)
-    refuse_unknown(tune.get("arm_space") or {}, list(comparison.arms), f"{where}: tune.arm_space")
+    check_range(f"{where}: tune.trials", _whole(tune.get("trials", 0), f"{where}: tune.trials"), low=1)
+    own = _mapping(tune.get("arm_space") or {}, f"{where}: tune.arm_space")
+    refuse_unknown(own, list(comparison.arms), f"{where}: tune.arm_space")
+    for name, space in {"space": tune.get("space"), **own}.items():
+        _mapping(space or {}, f"{where}: tune, {name}")
     if tune.get("seed") is None or tune["seed"] in comparison.seeds:
         raise InputError(f"{where}: tune.seed must be given and differ from seeds {comparison.seeds}")
     for arm in comparison.arms:
-        for settings in trial_settings(comparison, arm):
-            comparison.recipe(arm, tune["seed"], settings)
+        trial_recipes(comparison, arm)
 
 
 # ---- tuning --------------------------------------------------------------------------------------------------------
@@ -126,22 +144,47 @@ def trial_settings(comparison: Comparison, arm: str) -> list[dict[str, Any]]:
     """
     tune = comparison.tune
     shared, own = tune.get("space") or {}, (tune.get("arm_space") or {}).get(arm) or {}
-    shared_rng, own_rng, seen = random.Random(tune["seed"]), random.Random(f"{tune['seed']}/{arm}"), []
+    shared_rng, own_rng = random.Random(tune["seed"]), random.Random(f"{tune['seed']}/{arm}")
+    if not shared:
+        return _different_draws(own_rng, own, tune["trials"], arm)
+    # different in what is shared: were one refused for the sake of an arm's own draw, the arms would fall out of step
+    common = _different_draws(shared_rng, shared, tune["trials"], arm)
+    return [draw | {name: _draw(own_rng, choices) for name, choices in own.items()} for draw in common]
+
+
+def _different_draws(rng: random.Random, space: dict[str, Any], count: int, arm: str) -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = []
     for _ in range(1000):
-        if len(seen) == tune["trials"]:
+        if len(seen) == count:
             return seen
-        settings = {name: _draw(shared_rng, choices) for name, choices in shared.items()}
-        settings |= {name: _draw(own_rng, choices) for name, choices in own.items()}
+        settings = {name: _draw(rng, choices) for name, choices in space.items()}
         if settings not in seen:
             seen.append(settings)
-    raise InputError(f"tune: the space of arm {arm} holds fewer than {tune['trials']} different settings")
+    raise InputError(f"tune: the space of arm {arm} holds fewer than {count} different settings")
+
+
+def trial_recipes(comparison: Comparison, arm: str) -> list[tuple[dict[str, Any], Recipe]]:
+    """Settings and recipe of every trial of an arm."""
+    tune = comparison.tune
+    budget = {name: tune[name] for name in ("max_tokens", "max_steps") if name in tune}
+    if budget:
+        budget = {"max_tokens": None, "max_steps": None, "max_seconds": None} | budget
+    return [
+        (settings, comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget))
+        for settings in trial_settings(comparison, arm)
+    ]
 
 
 def _draw(rng: random.Random, choices: Any) -> Any:
-    if isinstance(choices, list):
+    if isinstance(choices, list) and choices:
         return rng.choice(choices)
     if isinstance(choices, dict) and set(choices) == {"low", "high"}:
-        low, high = float(choices["low"]), float(choices["high"])
+        try:
+            low, high = float(choices["low"]), float(choices["high"])
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not 0 < low <= high < math.inf:
+            raise InputError(f"tune: {choices!r}; numbers low and high above 0 are expected, low first")
         return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.3g}")
     raise InputError(f"tune: {choices!r}; a list or {{low, high}} is expected")
 
@@ -166,28 +209,44 @@ class Runner:
         return self._prepared[key]
 
     def check(self) -> None:
-        """Builds every arm's data and configuration, so that what can't be run is said before anything is trained."""
+        """Builds every run's data, schedule and configuration, and reads every record that is there.
+
+        What can't be run, and what was made by another recipe, is so said before anything is trained or written.
+        """
         for arm in self.comparison.arms:
-            recipe = self.comparison.recipe(arm, self.comparison.seeds[0])
-            build_config(recipe.model, self.prepared(recipe).tokenizer, recipe.data.block_size)
+            self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
+            trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
+            paths = [self._trial_path(arm, number) for number in range(len(trials))]
+            for path, (_, recipe) in zip(paths, trials, strict=True):
+                self._check_recipe(recipe)
+                self._is_done(path, recipe)
+            for seed in self.comparison.seeds if all(path.exists() for path in paths) else ():
+                path = self._record_path(arm, seed)
+                if path.exists():
+                    self._is_done(path, self.final_recipe(arm, seed))
+
+    def _check_recipe(self, recipe: Recipe) -> None:
+        plan(recipe.training, recipe.data.block_size)
+        build_config(recipe.model, self.prepared(recipe).tokenizer, recipe.data.block_size)
+
+    def _trial_path(self, arm: str, number: int) -> Path:
+        return self.records / f"tune-{arm}-{number}.json"
+
+    def _record_path(self, arm: str, seed: int) -> Path:
+        return self.records / f"{arm}-seed{seed}.json"
 
     def tune(self, arms: list[str], say: Callable[[str], None] = print) -> None:
         """Runs the trials that have no record yet."""
-        tune = self.comparison.tune
-        if tune is None:
+        if self.comparison.tune is None:
             return
-        budget = {name: tune[name] for name in ("max_tokens", "max_steps") if name in tune}
-        if budget:
-            budget = {"max_tokens": None, "max_steps": None, "max_seconds": None} | budget
         for arm in arms:
-            for number, settings in enumerate(trial_settings(self.comparison, arm)):
-                recipe = self.comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget)
+            for number, (settings, recipe) in enumerate(trial_recipes(self.comparison, arm)):
                 self._trial(arm, number, settings, recipe, say)
 
     def _trial(
         self, arm: str, number: int, settings: dict[str, Any], recipe: Recipe, say: Callable[[str], None]
     ) -> None:
-        path = self.records / f"tune-{arm}-{number}.json"
+        path = self._trial_path(arm, number)
         if self._is_done(path, recipe):
             return
         say(f"tuning {arm}, trial {number}: {settings}")
@@ -206,7 +265,7 @@ class Runner:
         if self.comparison.tune is None:
             return None
         count = self.comparison.tune["trials"]
-        found = {arm: [self.records / f"tune-{arm}-{n}.json" for n in range(count)] for arm in self.comparison.arms}
+        found = {arm: [self._trial_path(arm, n) for n in range(count)] for arm in self.comparison.arms}
         kept = {arm: [read_json(p) for p in paths if p.exists()] for arm, paths in found.items()}
         for trials in kept.values():
             finite = [trial for trial in trials if trial["validation_loss"] is not None]
@@ -235,7 +294,7 @@ class Runner:
     def run(self, arms: list[str], seeds: list[int], say: Callable[[str], None] = print) -> None:
         """Runs what has no record yet, seed by seed, so that an early stop leaves whole pairs."""
         for seed, arm in itertools.product(seeds, arms):
-            recipe, path = self.final_recipe(arm, seed), self.records / f"{arm}-seed{seed}.json"
+            recipe, path = self.final_recipe(arm, seed), self._record_path(arm, seed)
             if self._is_done(path, recipe):
                 continue
             say(f"running {arm}, seed {seed}")
@@ -261,14 +320,14 @@ class Runner:
     def finished(self) -> Iterator[dict[str, Any]]:
         """The records of all finished runs of this comparison."""
         for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
-            path = self.records / f"{arm}-seed{seed}.json"
+            path = self._record_path(arm, seed)
             if path.exists():
                 yield read_json(path)
 
     def missing(self) -> list[str]:
         """The runs that have no record."""
         every = itertools.product(self.comparison.arms, self.comparison.seeds)
-        return [f"{arm}-seed{seed}" for arm, seed in every if not (self.records / f"{arm}-seed{seed}.json").exists()]
+        return [f"{arm}-seed{seed}" for arm, seed in every if not self._record_path(arm, seed).exists()]
 
     def time(self, say: Callable[[str], None] = print, again: bool = False) -> None:
         """The separate quiet run that all speed figures come from."""
@@ -297,9 +356,11 @@ class Runner:
         about = {"name": self.comparison.name, "question": self.comparison.question}
         about |= {"baseline": self.comparison.baseline, "arms": self.comparison.arms, "seeds": self.comparison.seeds}
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
-        results = build_results(
-            about, list(self.finished()), read_json(timing) if timing.exists() else None, self.trials()
-        )
+        measured = read_json(timing) if timing.exists() else None
+        try:
+            results = build_results(about, list(self.finished()), measured, self.trials())
+        except ValueError as error:
+            raise InputError(f"{self.records}: {error}") from None
         write_json(self.folder / "results.json", results)
         plot_loss_curves(results, self.folder / LOSS_CURVES)
         plot_cost_quality(results, self.folder / COST_QUALITY)
