@@ -13,7 +13,6 @@ import pytest
 from hf_variants.experiments.arguments import read_yaml, recipe_from_dict
 from hf_variants.experiments.comparison import load_comparison
 
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- (\w+): ([^\n]*?) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL)

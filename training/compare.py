@@ -30,6 +30,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", help="only run these arms")
     parser.add_argument("--seeds", nargs="+", type=int, help="only run these seeds")
     parser.add_argument("--only", choices=("tune", "run", "time", "report"), help="only do this part")
+    parser.add_argument(
+        "--keep_in", type=Path, help="also copy report, results, plots, cards and records to this folder"
+    )
     parser.add_argument("--time_again", action="store_true", help="repeat the timing although it has a record")
     recipe_flags(parser)
     return parser.parse_args(argv)
@@ -67,7 +70,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def finish(runner, options: argparse.Namespace) -> None:
-    """Timing, report and export, once every run has its record."""
+    """Timing, report and export, once every run has its record. One process does it for all."""
+    from accelerate import PartialState
+
+    if not PartialState().is_main_process:
+        return
     missing = runner.missing()
     if options.only in ("tune", "run") or (missing and options.only is None):
         print(f"{len(missing)} runs are missing: {', '.join(missing)}" if missing else "all runs are finished")
@@ -77,6 +84,8 @@ def finish(runner, options: argparse.Namespace) -> None:
     if options.only in (None, "report"):
         results = runner.report()
         runner.export(results)
+        if options.keep_in is not None:
+            runner.keep(options.keep_in)
         print((options.output_dir / "table.txt").read_text())
         print(f"report: {options.output_dir / 'report.md'}   models: {options.output_dir / 'models'}")
 

@@ -374,7 +374,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if dict in inner:
-            value = parse_overrides(value) if isinstance(value, str) else value
+            value = parse_overrides(value) if isinstance(value, str) else (value or {})  # null drops a base's mapping
         if value is None and type(None) in inner:
             return None
         return _convert(value, next(t for t in inner if t is not type(None)), where)

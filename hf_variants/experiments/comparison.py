@@ -5,10 +5,13 @@ A comparison file names a base recipe, the arms as changes to it, seeds, and per
 arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
+import functools
 import itertools
 import math
 import random
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,9 +117,21 @@ def _check(comparison: Comparison, where: str) -> None:
                 raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
     for arm, changes in arms.items():
         refuse_unknown(_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
-        comparison.recipe(arm, seeds[0])
+        _check_alike(comparison, arm, where)
     if comparison.tune is not None:
         _check_tune(comparison, where)
+
+
+def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
+    """Arms differ in model and optimization; on other data, objectives or budgets they could not be compared."""
+    recipe = comparison.recipe(arm, comparison.seeds[0])
+    other = comparison.recipe(comparison.baseline, comparison.seeds[0])
+    for section in ("data", "tokenizer", "objective"):
+        if getattr(recipe, section) != getattr(other, section):
+            raise InputError(f"{where}: arm {arm} has another {section} than {comparison.baseline}")
+    for name in ("max_tokens", "max_steps", "max_seconds", "batch_size", "budgets"):
+        if getattr(recipe.training, name) != getattr(other.training, name):
+            raise InputError(f"{where}: arm {arm} has another training.{name} than {comparison.baseline}")
 
 
 def _check_tune(comparison: Comparison, where: str) -> None:
@@ -298,7 +313,11 @@ class Runner:
             if self._is_done(path, recipe):
                 continue
             say(f"running {arm}, seed {seed}")
-            record = run_recipe(recipe, self.run_folder(arm, seed), self.prepared(recipe))
+            try:
+                record = run_recipe(recipe, self.run_folder(arm, seed), self.prepared(recipe))
+            except DivergedError as error:  # stays among the missing runs; the others go on
+                say(f"{arm}, seed {seed}: {error}")
+                continue
             write_json(path, record | {"comparison": self.comparison.name})
 
     def run_folder(self, arm: str, seed: int) -> Path:
@@ -346,9 +365,8 @@ class Runner:
         size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
         losses, tokens = _one_batch(self.prepared(recipe), size), size * recipe.data.block_size
         shape = (recipe.training.eval_batch_size, recipe.data.block_size)
-        write_json(
-            self.records / "timing.json", time_models(models, losses, tokens, shape, self.comparison.timing_rounds)
-        )
+        rounds, precision = self.comparison.timing_rounds, _precision(recipe.training.mixed_precision)
+        write_json(self.records / "timing.json", time_models(models, losses, tokens, shape, rounds, precision))
 
     def report(self) -> dict[str, Any]:
         """Writes results.json, report.md and the plots, and one Hub-ready folder per arm; returns the results."""
@@ -380,6 +398,16 @@ class Runner:
             card = _card_writer(results, arm)
             export_folder(source, target, card, {"results.json": results}, plots)
 
+    def keep(self, target: Path) -> None:
+        """Copies what is worth committing to `target`: report, results, plots, records, and each arm's card."""
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("results.json", "report.md", LOSS_CURVES, COST_QUALITY):
+            shutil.copyfile(self.folder / name, target / name)
+        for card in sorted((self.folder / "models").glob("*/README.md")):
+            shutil.copyfile(card, target / f"{card.parent.name}.md")
+        if self.records.resolve() != (target / "records").resolve():
+            shutil.copytree(self.records, target / "records", dirs_exist_ok=True)
+
 
 def _card_writer(results: dict[str, Any], arm: str) -> Callable[[Path], str]:
     return lambda folder: model_card(results, arm, folder)
@@ -389,6 +417,14 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(name: str) -> Callable[[], AbstractContextManager]:
+    """What the training loop runs a forward pass in."""
+    import torch
+
+    types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return functools.partial(torch.autocast, _device(), types[name]) if name in types else nullcontext
 
 
 def _one_batch(prepared: Prepared, size: int) -> Callable[[Any], Any]:

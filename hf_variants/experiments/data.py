@@ -26,6 +26,7 @@ ROLES = {
     "[BOS]": "bos_token",
     "[EOS]": "eos_token",
 }
+TRAINED = ("character", "wordpiece")  # kinds of tokenizer that are trained here
 CHUNK = 50_000  # characters that are tokenized at a time
 
 
@@ -35,7 +36,7 @@ CHUNK = 50_000  # characters that are tokenized at a time
 def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: int) -> PreTrainedTokenizerBase:
     """The recipe's tokenizer: trained on the train split of `corpus`, or loaded by name."""
     kind = arguments.tokenizer
-    if kind not in ("character", "wordpiece"):
+    if kind not in TRAINED:
         return _load_tokenizer(kind)
     train = _train_characters if kind == "character" else _train_wordpiece
     backend = train(arguments, corpus.splits["train"])
@@ -102,11 +103,20 @@ def tokenize_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str])
     pieces: list[np.ndarray] = []
     for text in texts:
         chunks = _chunks(text)
-        for ids in tokenizer(chunks, add_special_tokens=False, verbose=False)["input_ids"] if chunks else []:
+        for ids in _encode(tokenizer, chunks):
             pieces.append(np.asarray(ids, dtype=np.int32))
         if len(texts) > 1 and separator is not None and chunks:
             pieces.append(np.asarray([separator], dtype=np.int32))
     return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, chunks: list[str]) -> list[list[int]]:
+    try:
+        return tokenizer(chunks, add_special_tokens=False, verbose=False)["input_ids"] if chunks else []
+    except Exception as error:  # tokenizers raises nothing more precise
+        if "[UNK]" not in str(error):
+            raise
+        raise InputError("tokenizer.special_tokens: a split has unseen characters; add [UNK]") from None
 
 
 def _chunks(text: str) -> list[str]:

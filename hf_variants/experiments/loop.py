@@ -7,10 +7,11 @@
 - a run killed at any moment goes on from its last checkpoint as if nothing had happened: same weights, same records
 """
 
+import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +146,21 @@ class Loop:
         total = torch.zeros((), device=self.accelerator.device)
         for batch in parts:
             total += self._micro_step(batch)
-        p.loss_sum += self._finite(total)
+        p.loss_sum += self._finite(self.accelerator.reduce(total, "sum"), "loss")
         p.loss_steps += 1
         p.step += 1
         p.updates += 1
         p.seconds += time.perf_counter() - began
+        if phase.until_seconds is not None:
+            p.seconds = self._agreed(p.seconds)
         self.rate = rate
+
+    def _agreed(self, seconds: float) -> float:
+        """One clock for all processes, so that they end a phase at the same step and at one learning rate."""
+        if self.accelerator.num_processes == 1:
+            return seconds
+        mine = torch.tensor(seconds, dtype=torch.float64, device=self.accelerator.device)
+        return float(self.accelerator.reduce(mine, "mean"))
 
     def _micro_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Forward and backward of one micro-batch, the update after the last. Returns its share of the mean loss."""
@@ -165,18 +175,21 @@ class Loop:
                 self.grad_norm = self.accelerator.clip_grad_norm_(
                     self.model.parameters(), self.arguments.max_grad_norm
                 )
+                if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
+                    self._finite(self.grad_norm, "gradient norm")
             self.optimizer.step()
             self.optimizer.zero_grad()
         return loss.detach()
 
-    def _finite(self, loss: torch.Tensor) -> float:
-        value = float(self.accelerator.reduce(loss, "sum"))
-        if value != value or value in (float("inf"), float("-inf")):
+    def _finite(self, value: torch.Tensor, what: str) -> float:
+        """The value as a number; raises DivergedError before a bad one reaches weights or a checkpoint."""
+        number = float(value)
+        if not math.isfinite(number):
             raise DivergedError(
-                f"training: the loss is {value} at step {self.progress.step}; the run has diverged "
+                f"training: the {what} is {number} at step {self.progress.step}; the run has diverged "
                 f"(lower training.learning_rate). Checkpoints before it are kept in {self.checkpoints}"
             )
-        return value
+        return number
 
     # ---- what happens around steps -----------------------------------------------------------------------------
 
@@ -185,9 +198,12 @@ class Loop:
         self.bar.update(1)
         if p.step % a.log_every == 0 or p.step == phase.end:
             self._record_training(phase)
-        if phase.kind == "trunk" and p.step % a.eval_every == 0:
-            self._record_evaluation(phase, "validation")
-        if a.snapshot_every and phase.kind == "trunk" and p.step % a.snapshot_every == 0 and self.on_snapshot:
+        on_trunk = phase.kind == "trunk" or (
+            phase.start == 0 and p.step < phase.end
+        )  # linear and cosine are one phase
+        if on_trunk and p.step % a.eval_every == 0:
+            self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")
+        if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
             self.on_snapshot(self.plain_model, p.step)
         if a.checkpoint_every and p.updates % a.checkpoint_every == 0:
             self._save(self.checkpoints / f"update-{p.updates:09d}")

@@ -50,7 +50,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON under a temporary name and renames it, so that readers never see half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # of its own: processes may write the same file
     partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     partial.rename(path)
 

@@ -25,7 +25,7 @@ import hf_variants
 
 from .arguments import SECTIONS, InputError, ModelArguments, Recipe
 from .corpora import Corpus, load_corpus
-from .data import BlockOrder, PackedBlocks, StepDataset, build_tokenizer, tokenize_documents
+from .data import TRAINED, BlockOrder, PackedBlocks, StepDataset, build_tokenizer, tokenize_documents
 from .loop import Loop
 from .objectives import FixedEvaluation, build_objective
 from .record import (
@@ -86,6 +86,8 @@ def build_config(arguments: ModelArguments, tokenizer: PreTrainedTokenizerBase, 
         if arguments.pretrained:
             settings = {}
         config = _base_config(arguments, settings | arguments.overrides)
+    except InputError:
+        raise
     except (StrictDataclassError, ValueError, OSError, KeyError) as error:
         raise InputError(f"model: {' '.join(str(error).split())}") from None
     known = config.to_dict()
@@ -101,9 +103,7 @@ def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrai
         config = AutoConfig.from_pretrained(
             arguments.name_or_path, revision=arguments.revision, trust_remote_code=True
         )
-        unknown = [name for name in arguments.overrides if not hasattr(config, name)]
-        if unknown:
-            raise ValueError(f"overrides: {config.model_type} has no field '{unknown[0]}'")
+        _refuse_unknown_fields(arguments.overrides, config)
         return type(config).from_dict(config.to_dict() | settings)
     known = transformers.CONFIG_MAPPING
     if arguments.model_type not in known:
@@ -112,12 +112,16 @@ def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrai
             f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows"
         )
     cls = known[arguments.model_type]
-    unknown = [name for name in arguments.overrides if not hasattr(cls(), name)]
-    if unknown:
-        raise ValueError(
-            f"overrides: {arguments.model_type} has no field '{unknown[0]}'{_near(unknown[0], cls().to_dict())}"
-        )
+    _refuse_unknown_fields(arguments.overrides, cls())
     return cls(**settings)
+
+
+def _refuse_unknown_fields(overrides: dict[str, Any], config: PreTrainedConfig) -> None:
+    for name in overrides:
+        if not hasattr(config, name) or callable(getattr(config, name)):
+            raise InputError(
+                f"model.overrides: {config.model_type} has no field '{name}'{_near(name, config.to_dict())}"
+            )
 
 
 def _near(name: str, known: dict[str, Any]) -> str:
@@ -138,7 +142,8 @@ def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, b
 def build_model(arguments: ModelArguments, config: PreTrainedConfig, auto_class: str) -> PreTrainedModel:
     """A new model, or the pretrained one that the recipe names."""
     auto = getattr(transformers, auto_class)
-    options = {"trust_remote_code": True}
+    # float32, whatever the configuration or the checkpoint was saved in: mixed precision is the recipe's to choose
+    options = {"trust_remote_code": True, "dtype": torch.float32}
     if arguments.attn_implementation is not None:
         options["attn_implementation"] = arguments.attn_implementation
     try:
@@ -147,6 +152,26 @@ def build_model(arguments: ModelArguments, config: PreTrainedConfig, auto_class:
         return auto.from_config(config, **options)
     except (ValueError, OSError, ImportError) as error:
         raise InputError(f"model: {' '.join(str(error).split())[:400]}") from None
+
+
+def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
+    """Raises InputError where a new model on the CPU can't read a block: some types count positions from an offset."""
+    if model.config._attn_implementation not in ("eager", "sdpa"):  # others may need another device
+        return
+    rows = prepared.blocks["train"].all_rows(1)
+    arrays, _ = prepared.objective.prepare(rows, np.random.default_rng(0))
+    was_training = model.training
+    try:
+        with torch.no_grad():  # in eval mode no random number is drawn
+            prepared.objective.losses(model.eval(), {name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (IndexError, RuntimeError) as error:
+        if not any(words in str(error) for words in ("out of range", "out of bounds")):
+            raise
+        kind, size = model.config.model_type, rows.shape[1]
+        raise InputError(
+            f"model: {kind} cannot read a block of {size} tokens ({error}); raise max_position_embeddings"
+        ) from None
+    model.train(was_training)
 
 
 # ---- run -----------------------------------------------------------------------------------------------------------
@@ -169,7 +194,20 @@ def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
             default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
             if value != default and field.name not in BOOKKEEPING:
                 content.setdefault(section, {})[field.name] = value
+    tokenizer = recipe.tokenizer.tokenizer if recipe.tokenizer.tokenizer not in TRAINED else None
+    local = (recipe.model.name_or_path, tokenizer, recipe.objective.objective.rpartition(":")[0])
+    digests = {name: _digest(Path(name)) for name in local if name and Path(name).exists()}
+    content |= {"local_files": digests} if digests else {}
     return json.loads(json.dumps(content | {"data_fingerprint": prepared.corpus.fingerprint}))
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's files: code and weights of one's own decide a result as the recipe does."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return "sha256:" + digest.hexdigest()
 
 
 def recipe_fingerprint(identity_: dict[str, Any]) -> str:
@@ -212,6 +250,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     set_seed(recipe.training.seed)
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
     model = build_model(recipe.model, config, prepared.objective.auto_class)
+    check_block(model, prepared)
     claim_folder(folder, identity(recipe, prepared))
     if (folder / "record.json").exists():
         return read_json(folder / "record.json")
@@ -221,7 +260,8 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     _start_trackers(accelerator, recipe)
     torch.manual_seed(recipe.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     progress = loop.run()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
+        tracker.finish()
     record = _record(recipe, folder, prepared, model, progress.seconds)
     if accelerator.is_main_process:
         _keep(folder, prepared, model, record)

@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -93,29 +94,38 @@ def time_models(
     tokens_per_step: int,
     shape: tuple[int, int],
     rounds: int,
+    precision: Callable[[], AbstractContextManager] = nullcontext,
 ) -> dict[str, Any]:
     """A comparison's quiet run: training step, inference and memory of every arm, in turns.
 
-    `losses(model)` runs the forward pass of one training batch; `shape` is the `(batch, seq)` of the inference batch.
+    `losses(model)` runs the forward pass of one training batch; `shape` is the `(batch, seq)` of the inference batch;
+    every forward pass runs inside a new `precision()`, e.g. autocast.
     """
-    steps = {arm: _step(model, optimizer, losses) for arm, (model, optimizer) in models.items()}
+    steps = {arm: _step(model, optimizer, losses, precision) for arm, (model, optimizer) in models.items()}
     memory = {arm: peak_memory_mb(step) for arm, step in steps.items()}
     training = alternate(steps, rounds)
-    inference = alternate({arm: _forward(model, shape) for arm, (model, _) in models.items()}, rounds)
+    inference = {arm: _forward(model, shape, precision) for arm, (model, _) in models.items()}
+    inference = alternate(inference, rounds)
     arms = {arm: _summary(training[arm], inference[arm], tokens_per_step, shape, memory[arm]) for arm in models}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
 
 
-def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Any) -> Callable[[], None]:
-    return lambda: training_step(model.train(), optimizer, lambda: losses(model))
+def _step(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Any, precision: Callable
+) -> Callable[[], None]:
+    def forward() -> torch.Tensor:
+        with precision():
+            return losses(model)
+
+    return lambda: training_step(model.train(), optimizer, forward)
 
 
-def _forward(model: torch.nn.Module, shape: tuple[int, int]) -> Callable[[], None]:
+def _forward(model: torch.nn.Module, shape: tuple[int, int], precision: Callable) -> Callable[[], None]:
     ids = torch.zeros(shape, dtype=torch.long, device=next(model.parameters()).device)
 
     def forward() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), precision():
             model.eval()(input_ids=ids)
 
     return forward

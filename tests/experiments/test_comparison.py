@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from transformers import AutoModelForMaskedLM
 
@@ -245,6 +246,26 @@ def test_where_all_trials_diverge_it_is_said(copied):
         path.write_text(json.dumps(read(path) | {"validation_loss": None}))
     with pytest.raises(InputError, match="every trial of arm highway diverged"):
         runner(file, folder).chosen("highway")
+
+
+def test_speed_is_measured_in_the_precision_of_the_training(copied, monkeypatch):
+    seen, original = set(), module._one_batch
+
+    def noted(prepared, size):
+        losses = original(prepared, size)
+        return lambda model: seen.add(torch.is_autocast_enabled("cpu")) or losses(model)
+
+    monkeypatch.setattr(module, "_one_batch", noted)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    work = runner(*copied)
+    work.time(again=True)
+    assert seen == {False}
+    seen.clear()
+    monkeypatch.setattr(
+        work, "final_recipe", lambda arm, seed: work.comparison.recipe(arm, seed, mixed_precision="bf16")
+    )
+    work.time(again=True)
+    assert seen == {True}
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_variants.experiments import loop
-from hf_variants.experiments.arguments import DivergedError, InputError
+from hf_variants.experiments.arguments import DivergedError, InputError, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.run import run_recipe
 from tests.experiments.tiny import tiny_content, tiny_recipe
@@ -134,19 +134,19 @@ def test_a_diverging_run_says_so(tmp_path):
         run_recipe(tiny_recipe(tmp_path, training=wild), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_loss_falls_below_the_unigram_entropy(tmp_path):
-    overrides = {"hidden_size": 32, "intermediate_size": 64, "hidden_dropout_prob": 0.0}
-    training = {
-        "max_steps": 400,
-        "batch_size": 16,
-        "budgets": [1.0],
-        "warmup_steps": 20,
-        "eval_every": 400,
-        "log_every": 100,
-    }
-    recipe = tiny_recipe(tmp_path, model={"overrides": overrides}, training=training | {"checkpoint_every": 0})
-    record = run_recipe(recipe, tmp_path / "run")
-    assert record["marks"][-1]["test"]["loss"] < record["data"]["unigram_entropy"] - 0.2
+    demo = read_yaml(Path(__file__).parents[2] / "training" / "recipes" / "demo.yaml")
+    short = {"max_steps": 1200, "budgets": [1.0], "eval_every": 600}
+    record = run_recipe(recipe_from_dict(merge(demo, {"training": short})), tmp_path / "run")
+    assert record["marks"][-1]["test"]["loss"] < record["data"]["unigram_entropy"] - 0.3
+
+
+def test_one_piece_schedules_are_evaluated_on_the_way(tmp_path):
+    training = {"schedule": "linear", "budgets": [1.0], "eval_every": 8}
+    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run")
+    assert [p["steps"] for p in record["curve"] if "validation_loss" in p] == [8, 16]
+    assert len(record["marks"]) == 1 and "test" in record["marks"][0]
 
 
 def test_the_optimizer_holds_exactly_what_requires_gradients():

@@ -18,7 +18,7 @@ from tests.experiments.tiny import tiny_recipe
 QUICK = {"max_steps": 4, "budgets": [1.0], "warmup_steps": 1, "eval_every": 2, "checkpoint_every": 2}
 CARD = "---\nlibrary_name: transformers\n---\n# A model\n"
 
-CONFIGURATION = '''
+CONFIGURATION = """
 from transformers import PreTrainedConfig
 
 
@@ -29,8 +29,8 @@ class MineConfig(PreTrainedConfig):
         self.vocab_size, self.width, self.power = vocab_size, width, power
         self.pad_token_id = pad_token_id
         super().__init__(**kwargs)
-'''
-MODELING = '''
+"""
+MODELING = """
 import torch
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
@@ -52,7 +52,7 @@ class MineForMaskedLM(PreTrainedModel):
         x = self.embed(input_ids)
         around = (x.roll(1, 1) + x.roll(-1, 1)) ** self.config.power
         return MaskedLMOutput(logits=self.head(torch.tanh(self.mix(around)) + x))
-'''
+"""
 AUTO_MAP = {"AutoConfig": "configuration_mine.MineConfig", "AutoModelForMaskedLM": "modeling_mine.MineForMaskedLM"}
 
 
@@ -210,8 +210,14 @@ def test_positions_must_reach_the_block_size(tmp_path):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"model_type": "minbert", "overrides": {"hiden_size": 8}}, "minbert has no field 'hiden_size'; did you mean 'h"),
-        ({"model_type": "distilbert", "overrides": {"n_hedas": 2}}, "distilbert has no field 'n_hedas'; did you mean 'n_"),
+        (
+            {"model_type": "minbert", "overrides": {"hiden_size": 8}},
+            "minbert has no field 'hiden_size'; did you mean 'h",
+        ),
+        (
+            {"model_type": "distilbert", "overrides": {"n_hedas": 2}},
+            "distilbert has no field 'n_hedas'; did you mean 'n_",
+        ),
         ({"model_type": "minbert", "overrides": {"to_dict": 1}}, "minbert has no field 'to_dict'"),
         ({"model_type": "minbert", "overrides": {"hidden_size": "wide"}}, "hidden_size"),
         ({"model_type": "minbert", "overrides": {"norm_position": "before"}}, "norm_position"),

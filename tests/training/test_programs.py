@@ -2,6 +2,7 @@
 """`train.py` as its user meets it: it trains, evaluates and exports, and says in one line what it was given wrong."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +139,10 @@ WRONG = {
     "vocabulary": (lambda _: {"model": {"overrides": {"vocab_size": 9}}}, "vocab_size 9 is below the tokenizer's"),
     "no data": (lambda p: {"data": {"dataset": str(p / "none.txt")}}, "none.txt' is no file"),
     "kind of data": (lambda p: {"data": {"dataset": str(p / "recipe.yaml")}}, "unknown kind of file"),
-    "empty train": (lambda p: {"data": {"dataset": split_folder(p, train="", validation=LONG)}}, "train split is empty"),
+    "empty train": (
+        lambda p: {"data": {"dataset": split_folder(p, train="", validation=LONG)}},
+        "train split is empty",
+    ),
     "empty test": (
         lambda p: {"data": {"dataset": split_folder(p, train=LONG, validation=LONG, test=" \n")}},
         "test split is empty",
@@ -231,3 +235,21 @@ def test_one_line_also_from_a_process_of_its_own(tmp_path, wrong):
     done = program(".", "--config", recipe, "--output_dir", out)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+@pytest.mark.slow
+def test_two_processes_end_where_one_does(tmp_path):
+    """Without dropout the number of processes changes nothing but rounding: same batches, same masks, same mean."""
+    quiet = {"overrides": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    recipe = write_recipe(tmp_path, model=quiet, training={"gradient_accumulation_steps": 2})
+    assert program(".", "--config", recipe, "--output_dir", tmp_path / "one").returncode == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "training/train.py"]
+    command = [*launch, "--config", str(recipe), "--output_dir", str(tmp_path / "two")]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"ACCELERATE_USE_CPU": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((tmp_path / run / "record.json").read_text()) for run in ("one", "two"))
+    assert two["marks"][-1]["test"]["loss"] == pytest.approx(one["marks"][-1]["test"]["loss"], abs=1e-4)
+    assert done.stdout.count("Hub-ready folder") == 1
+    check_folder(tmp_path / "two" / "model")
