@@ -198,9 +198,8 @@ class Loop:
         self.bar.update(1)
         if p.step % a.log_every == 0 or p.step == phase.end:
             self._record_training(phase)
-        on_trunk = phase.kind == "trunk" or (
-            phase.start == 0 and p.step < phase.end
-        )  # linear and cosine are one phase
+        # linear and cosine schedules are one phase, evaluated on its way as a trunk is
+        on_trunk = phase.kind == "trunk" or (phase.start == 0 and p.step < phase.end)
         if on_trunk and p.step % a.eval_every == 0:
             self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")
         if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:

@@ -239,6 +239,15 @@ def test_a_diverged_trial_is_kept_and_not_chosen(tmp_path):
         work.chosen("highway")
 
 
+def test_an_arm_that_diverges_does_not_stop_the_others(tmp_path, capsys):
+    wild = {"learning_rate": 1e30, "max_grad_norm": None, "warmup_steps": 0}
+    file = write(tmp_path, tune=None, arms={"highway": {"training": wild}})
+    assert run(file, tmp_path / "out") == 0
+    assert names(tmp_path / "out") == {"residual-seed0", "residual-seed1"}
+    printed = capsys.readouterr().out
+    assert "highway, seed 1: training: the loss is" in printed and "2 runs are missing" in printed
+
+
 def test_where_all_trials_diverge_it_is_said(copied):
     file, folder = copied
     for number in (0, 1):
@@ -315,6 +324,11 @@ BAD = {
     "model type": ({"arms": {"highway": {"model": {"model_type": "highway"}}}}, "'highway'; allowed: minbert"),
     "warm-up": ({"recipe": {"training": {"warmup_steps": 100}}}, "training.warmup_steps: 100 is beyond step"),
     "tuned warm-up": ({"tune": {"space": {"training.warmup_steps": [1, 50]}}}, "training.warmup_steps: 50 is beyond"),
+    "another mask": ({"arms": {"highway": {"objective": {"eval_seed": 1}}}}, "arm highway has another objective than"),
+    "another batch": (
+        {"arms": {"highway": {"training": {"batch_size": 8}}}},
+        "arm highway has another training.batch_si",
+    ),
     "data": ({"recipe": {"data": {"dataset": "/nowhere/text.txt"}}}, "'/nowhere/text.txt' is no file"),
 }
 
