@@ -279,4 +279,9 @@ def test_torch_compile(row):
     compiled.square().mean().backward()
     torch.testing.assert_close(compiled, expected, atol=1e-4, rtol=1e-4)
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients.get(name), atol=1e-3, rtol=1e-3)
+        # what the loss does not reach (a pooler) has no gradient in eager mode, and zeros when compiled
+        wanted, found = gradients.get(name), parameter.grad
+        zeros = torch.zeros_like(parameter)
+        torch.testing.assert_close(
+            zeros if found is None else found, zeros if wanted is None else wanted, atol=1e-3, rtol=1e-3
+        )
