@@ -15,6 +15,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from .bert import modeling_highway_bert, modeling_minbert
 from .bert.configuration_highway_bert import HighwayBertConfig
 from .bert.configuration_minbert import MinBertConfig
+from .gpt import modeling_nanogpt
+from .gpt.configuration_nanogpt import NanoGptConfig
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Row:
 TABLE = (
     Row(MinBertConfig, modeling_minbert),
     Row(HighwayBertConfig, modeling_highway_bert),
+    Row(NanoGptConfig, modeling_nanogpt),
 )
 
 
