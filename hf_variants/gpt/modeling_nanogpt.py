@@ -56,6 +56,7 @@ def eager_attention_forward(
 class NanoGptMLP(nn.Module):
     """The feed-forward sublayer."""
 
+    # trf-ignore: TRF029 (a variant has blocks of several widths in one model)
     def __init__(self, config: NanoGptConfig, hidden_size: int):
         super().__init__()
         intermediate_size = (config.intermediate_size or 4 * config.hidden_size) * hidden_size // config.hidden_size
@@ -74,6 +75,7 @@ class NanoGptAttention(nn.Module):
 
     is_causal = True
 
+    # trf-ignore: TRF029 (a variant has blocks of several widths in one model)
     def __init__(self, config: NanoGptConfig, layer_idx: int, hidden_size: int, num_attention_heads: int):
         super().__init__()
         self.config = config
@@ -124,6 +126,7 @@ class NanoGptBlock(GradientCheckpointingLayer):
 
     attention_class: type[NanoGptAttention] = NanoGptAttention
 
+    # trf-ignore: TRF029 (a variant has blocks of several widths in one model)
     def __init__(self, config: NanoGptConfig, layer_idx: int, hidden_size: int, num_attention_heads: int):
         super().__init__()
         self.ln_1 = nn.LayerNorm(hidden_size, eps=config.layer_norm_eps)
@@ -305,7 +308,7 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
             position_ids,
             past_key_values,
             inputs_embeds,
-            use_cache,
+            use_cache=use_cache,
             return_dict=True,
             **kwargs,
         )
@@ -336,7 +339,7 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
         self.post_init()
 
     def last_token(self, input_ids: torch.LongTensor | None, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """Return the column of each row's last real token, `(batch,)` or one for all; padding by mask, or by its id."""
+        """Return the column of each row's last real token, by mask or `pad_token_id`: `(batch,)`, or one for all."""
         real = attention_mask if attention_mask is not None and attention_mask.ndim == 2 else None
         if real is None and input_ids is not None and self.config.pad_token_id is not None:
             real = input_ids != self.config.pad_token_id
@@ -363,7 +366,7 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
             position_ids,
             past_key_values,
             inputs_embeds,
-            use_cache,
+            use_cache=use_cache,
             return_dict=True,
             **kwargs,
         )
