@@ -15,7 +15,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from .bert import modeling_highway_bert, modeling_minbert
 from .bert.configuration_highway_bert import HighwayBertConfig
 from .bert.configuration_minbert import MinBertConfig
-from .gpt import modeling_nanogpt
+from .gpt import modeling_conv_gpt, modeling_nanogpt
+from .gpt.configuration_conv_gpt import ConvGptConfig
 from .gpt.configuration_nanogpt import NanoGptConfig
 
 
@@ -46,6 +47,7 @@ TABLE = (
     Row(MinBertConfig, modeling_minbert),
     Row(HighwayBertConfig, modeling_highway_bert),
     Row(NanoGptConfig, modeling_nanogpt),
+    Row(ConvGptConfig, modeling_conv_gpt),
 )
 
 

@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Run in a process of its own: loads folders with remote code, as somebody without this package would.
 
-`python -I clean_load.py FOLDER AUTO_CLASS …` expects FOLDER/AUTO_CLASS to hold a model and `expected.pt`.
+`python -I clean_load.py FOLDER AUTO_CLASS …` expects FOLDER/AUTO_CLASS to hold a model and `expected.pt`: a batch, the
+first output for it, and for a causal model perhaps what `generate` and the pipeline made of it.
 """
 
 import os
@@ -23,6 +24,15 @@ def first(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tens
         return model.eval()(**inputs)[0]
 
 
+def check_writing(folder: Path, model: torch.nn.Module, stored: dict) -> None:
+    """Check what a model generates, by itself and through a pipeline that loads it from its folder."""
+    for options, expected in stored["generated"]:
+        assert torch.equal(model.generate(**stored["inputs"], **options), expected), options
+    write = transformers.pipeline("text-generation", model=str(folder), trust_remote_code=True)
+    assert "transformers_modules" in type(write.model).__module__
+    assert write(stored["prompts"], **stored["options"]) == stored["texts"]
+
+
 def main(root: Path, names: list[str]) -> None:
     """Check every folder, and print each Auto class that passed."""
     for name in names:
@@ -38,6 +48,8 @@ def main(root: Path, names: list[str]) -> None:
         assert torch.equal(
             first(auto.from_pretrained(again, trust_remote_code=True), stored["inputs"]), stored["expected"]
         )
+        if "generated" in stored:
+            check_writing(root / name, model, stored)
         # A folder names every Auto class, whatever head was saved in it.
         for other in names:
             getattr(transformers, other).from_pretrained(again, trust_remote_code=True)

@@ -1,11 +1,14 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A tiny configuration for every row of `hf_variants/auto.py`, and what tests feed to such models."""
 
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from hf_variants.auto import TABLE, Row
@@ -20,8 +23,10 @@ TINY = {
     "max_position_embeddings": 24,
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
+    "num_levels": 1,
 }
 HEADS = [(row, auto) for row in TABLE for auto in row.classes]
+DECODERS = [row for row in TABLE if "AutoModelForCausalLM" in row.auto_classes]
 
 
 def find_row(model_type: str) -> Row:
@@ -29,11 +34,15 @@ def find_row(model_type: str) -> Row:
     return next(row for row in TABLE if row.model_type == model_type)
 
 
+def known(model_type: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the settings that a model type's configuration has."""
+    names = {field.name for field in fields(find_row(model_type).config_class)}
+    return {name: value for name, value in settings.items() if name in names}
+
+
 def tiny_config(model_type: str, **overrides: Any) -> PreTrainedConfig:
     """Return a tiny configuration without dropout; everything not named has the variant's own default."""
-    config_class = find_row(model_type).config_class
-    known = {field.name for field in fields(config_class)}
-    return config_class(**{name: value for name, value in TINY.items() if name in known} | overrides)
+    return find_row(model_type).config_class(**known(model_type, TINY) | overrides)
 
 
 def build(model_class: Any, config: PreTrainedConfig, spread: float = 0.3) -> PreTrainedModel:
@@ -73,12 +82,23 @@ def outputs(model: PreTrainedModel, inputs: dict[str, torch.Tensor], **kwargs: A
         return model(**inputs, **kwargs)[0]
 
 
-def char_tokenizer(characters: str = "abcdefghijklmnopqrstuvwxyz .") -> PreTrainedTokenizerFast:
-    """Return a tokenizer with one token per character and the special tokens of BERT."""
+def char_tokenizer(characters: str = "abcdefghijklmnopqrstuvwxyz .", framed: bool = True) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with one token per character and the special tokens of BERT, put around a text if framed."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: index for index, token in enumerate([*special, *characters])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.decoder = decoders.Fuse()
+    if framed:
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     names = {f"{token.strip('[]').lower()}_token": token for token in special}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def load_without_the_package(root: Path, auto_names: list[str]) -> None:
+    """Run `clean_load.py` on the folders `root/<Auto class>`, and fail if it does."""
+    script = Path(__file__).with_name("clean_load.py")
+    command = [sys.executable, "-I", str(script), str(root), *auto_names]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == auto_names

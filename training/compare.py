@@ -5,7 +5,8 @@
     accelerate launch training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo
 
 Finished runs leave a record each and are not run again: the same command goes on after an interruption, and several
-processes may share the work by --arms and --seeds. Flags of the recipe change the base recipe of all arms.
+processes may share the work by --cells, --arms and --seeds. Flags of the recipe change the base recipe of all arms.
+A file with cells has a folder per cell, and beside them a report over all of them.
 """
 
 import argparse
@@ -27,6 +28,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="comparison file (YAML)")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the comparison")
     parser.add_argument("--records", type=Path, help="folder of the records (default: output_dir/records)")
+    parser.add_argument("--cells", nargs="+", help="only run these cells (of a file that has some)")
     parser.add_argument("--arms", nargs="+", help="only run these arms")
     parser.add_argument("--seeds", nargs="+", type=int, help="only run these seeds")
     parser.add_argument("--only", choices=("tune", "run", "time", "report"), help="only do this part")
@@ -52,9 +54,16 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
+    from hf_variants.experiments.cells import load_cells
     from hf_variants.experiments.comparison import Runner, load_comparison
 
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
+    cells = load_cells(options.config, flags_as_recipe(options))
+    if cells is not None:
+        main_cells(cells, options)
+        return
+    if options.cells is not None:
+        raise InputError(f"--cells: {options.config} has no cells")
     comparison = load_comparison(options.config, flags_as_recipe(options))
     comparison.command = command("compare.py", options)
     arms = selected(options.arms, list(comparison.arms), "arms")
@@ -62,32 +71,74 @@ def main(argv: list[str] | None = None) -> None:
     runner = Runner(comparison, options.output_dir, options.records)
     runner.check()
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    if options.only in (None, "tune"):
-        runner.tune(arms)
-    if options.only in (None, "run"):
-        runner.run(arms, seeds)
-    finish(runner, options)
-
-
-def finish(runner, options: argparse.Namespace) -> None:
-    """Timing, report and export, once every run has its record. One process does it for all."""
-    from accelerate import PartialState
-
-    if not PartialState().is_main_process:
-        return
-    missing = runner.missing()
-    if options.only in ("tune", "run") or (missing and options.only is None):
-        print(f"{len(missing)} runs are missing: {', '.join(missing)}" if missing else "all runs are finished")
-        return
-    if options.only in (None, "time"):
-        runner.time(again=options.time_again)
-    if options.only in (None, "report"):
-        results = runner.report()
-        runner.export(results)
+    work(runner, arms, seeds, options.only)
+    if is_main_process() and finish(runner, options):
         if options.keep_in is not None:
             runner.keep(options.keep_in)
         print((options.output_dir / "table.txt").read_text())
         print(f"report: {options.output_dir / 'report.md'}   models: {options.output_dir / 'models'}")
+
+
+def main_cells(cells, options: argparse.Namespace) -> None:
+    """The same for a file with cells: every run of the selected ones first, then timing and reports in peace."""
+    from hf_variants.experiments.cells import CellsRunner
+
+    cells.set_command(command("compare.py", options))
+    names = selected(options.cells, list(cells.cells), "cells")
+    arms = selected(options.arms, cells.arms(), "arms")
+    seeds = selected(options.seeds, cells.seeds(), "seeds")
+    every = CellsRunner(cells, options.output_dir, options.records)
+    every.check(names)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        runner = every.runners[name]
+        print(f"cell {name}")
+        own = runner.comparison
+        work(runner, [a for a in arms if a in own.arms], [s for s in seeds if s in own.seeds], options.only)
+    if not is_main_process():
+        return
+    for name in names:
+        print(f"cell {name}: ", end="")
+        if options.only == "report" and not every.runners[name].has_results():
+            print("no run of the baseline is finished")
+        elif finish(every.runners[name], options):
+            print(f"report: {options.output_dir / name / 'report.md'}")
+            if options.keep_in is not None:
+                every.keep_cell(name, options.keep_in)
+    if options.only in (None, "report"):
+        every.report()
+        if options.keep_in is not None:
+            every.keep(options.keep_in)
+        print("\n" + (options.output_dir / "table.txt").read_text())
+        print(f"report: {options.output_dir / 'report.md'}")
+
+
+def work(runner, arms: list[str], seeds: list[int], only: str | None) -> None:
+    """Tuning and training."""
+    if only in (None, "tune"):
+        runner.tune(arms)
+    if only in (None, "run"):
+        runner.run(arms, seeds)
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that times and reports for all."""
+    from accelerate import PartialState
+
+    return PartialState().is_main_process
+
+
+def finish(runner, options: argparse.Namespace) -> bool:
+    """Timing, report and export, once every run has its record; returns whether there is a report."""
+    missing = runner.missing()
+    if options.only in ("tune", "run") or (missing and options.only is None):
+        print(f"{len(missing)} runs are missing: {', '.join(missing)}" if missing else "all runs are finished")
+        return False
+    if options.only in (None, "time"):
+        runner.time(again=options.time_again)
+    if options.only in (None, "report"):
+        runner.export(runner.report())
+    return options.only != "time"
 
 
 if __name__ == "__main__":

@@ -79,6 +79,10 @@ def report(record: dict[str, Any], folder: Path) -> None:
         if split in mark:
             values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items())
             print(f"{split:<10} {values}")
+    for line in record.get("remarks", ()):
+        print(line)
+    for sample in record.get("samples", ())[:1]:
+        print(f"sample     {(sample['prompt'] + sample['text'])[:200]!r}")
     print(f"{record['parameters']:,} parameters, {record['tokens']:,} tokens, {record['seconds']:.1f} s")
     print(f"Hub-ready folder: {folder}")
 

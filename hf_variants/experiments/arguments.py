@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import errno
 import functools
+import shlex
 import sys
 import types
 import typing
@@ -60,7 +61,7 @@ class ModelArguments:
 class DataArguments:
     """Where the text comes from and how it is cut."""
 
-    dataset: str = _about("builtin/pydoc, a folder or file, a URL, a folder of HF_VARIANTS_DATA, or a Hub name", "")
+    dataset: str = _about("builtin/NAME, a folder or file, a URL, a folder of HF_VARIANTS_DATA, or a Hub name", "")
     dataset_config: str | None = _about("configuration of a Hub data set")
     dataset_revision: str | None = _about("commit, tag or branch of a Hub data set")
     sha256: str | None = _about("expected digest of a file given by URL")
@@ -74,6 +75,12 @@ class DataArguments:
     block_size: int = _about("tokens per block", 128)
     random_phase: bool = _about("shift the cuts between blocks by a random amount in every epoch", True)
     max_eval_blocks: int | None = _about("use at most so many blocks of validation and of test")
+    eval_stride: int | None = _about(
+        "causal_lm: evaluate with windows of block_size that advance by so many tokens, each scored once with all the "
+        "context its window has; null: disjoint blocks"
+    )
+    question_column: str | None = _about("column of questions: each row becomes a text, instead of text_column")
+    answer_column: str | None = _about("column of the answers to question_column")
     license: str | None = _about("licence of the data, for the card")
     language: str = _about("language code of the text, for the card", "en")
 
@@ -91,39 +98,57 @@ class DataArguments:
             )
         check_range("data.data_fraction", self.data_fraction, low=0, high=1, low_open=True)
         check_range("data.block_size", self.block_size, low=2)
+        if self.eval_stride is not None:
+            check_range("data.eval_stride", self.eval_stride, low=1, high=self.block_size - 1)
+        if (self.question_column is None) != (self.answer_column is None):
+            raise InputError("data: give both question_column and answer_column, or neither")
 
 
 @dataclass
 class TokenizerArguments:
     """One tokenizer for all splits: trained on the train split, or an existing one."""
 
-    tokenizer: str = _about("character, wordpiece, or the Hub name or folder of an existing tokenizer", "character")
-    vocab_size: int = _about("vocabulary of a trained WordPiece tokenizer", 8192)
+    tokenizer: str = _about(
+        "character, wordpiece, bpe, or an existing tokenizer: a folder, a folder of HF_VARIANTS_DATA, or a Hub name",
+        "character",
+    )
+    vocab_size: int = _about("vocabulary of a trained WordPiece or BPE tokenizer", 8192)
     lowercase: bool = _about("lower-case the text (WordPiece)", True)
     special_tokens: list[str] = _about(
-        "special tokens of a trained tokenizer", factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        "special tokens of a trained tokenizer (left at the default, bpe has <|endoftext|> alone)",
+        factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
     )
 
     def __post_init__(self) -> None:
         check_types(self, "tokenizer")
-        check_range("tokenizer.vocab_size", self.vocab_size, low=len(self.special_tokens) + 1)
+        least = 257 if self.tokenizer == "bpe" else len(self.special_tokens) + 1
+        check_range("tokenizer.vocab_size", self.vocab_size, low=least)
 
 
 @dataclass
 class ObjectiveArguments:
     """What is learned. `objective` may be a class of one's own: `path/to/file.py:ClassName`."""
 
-    objective: str = _about("masked_lm, or path/to/file.py:ClassName", "masked_lm")
+    objective: str = _about("masked_lm, causal_lm, or path/to/file.py:ClassName", "masked_lm")
     mask_probability: float = _about("share of tokens to predict", 0.15)
     mask_replace: float = _about("of those, the share replaced by the mask token", 0.8)
     random_replace: float = _about("of those, the share replaced by a random token", 0.1)
-    eval_seed: int = _about("seed of the evaluation masks, the same for all arms and seeds", 20260101)
+    eval_seed: int = _about("seed of the evaluation masks and samples, the same for all arms and seeds", 20260101)
+    cross_document_attention: bool = _about("causal_lm: packed documents see those before them in the block", True)
+    answer_questions: int = _about("causal_lm: answer so many test questions after training (data with answers)", 200)
+    samples: int = _about("causal_lm: so many texts sampled after training, at least one per prompt; 0: none", 3)
+    sample_tokens: int = _about("tokens of a sampled text", 200)
+    sample_temperature: float = _about("temperature of the samples; 0: the most probable token", 0.8)
+    sample_prompts: list[str] = _about("beginnings of the samples (default: that of a document)", factory=list)
 
     def __post_init__(self) -> None:
         check_types(self, "objective")
         check_range("objective.mask_probability", self.mask_probability, low=0, high=1, low_open=True)
         check_range("objective.mask_replace", self.mask_replace, low=0, high=1)
         check_range("objective.random_replace", self.random_replace, low=0, high=1 - self.mask_replace + 1e-9)
+        for name in ("answer_questions", "samples", "sample_temperature"):
+            check_range(f"objective.{name}", getattr(self, name), low=0)
+        check_range("objective.sample_tokens", self.sample_tokens, low=1)
 
 
 @dataclass
@@ -355,8 +380,8 @@ def command(program: str, options: argparse.Namespace) -> str:
 
 def _as_flag(value: Any) -> str:
     if isinstance(value, dict):
-        return ",".join(f"{name}={item}" for name, item in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return shlex.quote(",".join(f"{name}={item}" for name, item in value.items()))
+    return shlex.join(map(str, value if isinstance(value, list) else [value]))
 
 
 # ---- checking ------------------------------------------------------------------------------------------------------

@@ -6,10 +6,9 @@ The template lies beside this module, so that an installed package finds it as t
 """
 
 import json
-import math
 import tempfile
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,22 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 
 from .plots import COST_QUALITY, LOSS_CURVES
-from .results import MASKED_LM, VIEWS, build_results, describe_budget
+from .results import CAUSAL_LM, MASKED_LM, build_results
+from .samples import SAMPLES, has_written, written_sections
 from .significance import format_p
+from .tables import (
+    DASH,
+    aligned_table,
+    flatten,
+    markdown_table,
+    number,
+    plain_table,
+    present_columns,
+    summary_text,
+    value_text,
+)
+from .views import NEAR_MARK, VIEWS, describe_budget, short_count
 
-DASH = "-"
 WEIGHTS_LICENSE = "mit"
 
 _BERT = (
@@ -29,7 +40,24 @@ _BERT = (
     "[arXiv:1810.04805](https://arxiv.org/abs/1810.04805)"
 )
 _HIGHWAY = "Srivastava, Greff, Schmidhuber: Highway Networks. [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)"
-CITATIONS: dict[str, tuple[str, ...]] = {"minbert": (_BERT,), "highway_bert": (_BERT, _HIGHWAY)}
+_GPT2 = (
+    "Radford, Wu, Child, Luan, Amodei, Sutskever: Language Models are Unsupervised Multitask Learners. "
+    "[OpenAI, 2019](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf)"
+)
+_HOURGLASS = (
+    "Nawrot, Tworkowski, Tyrolski, Kaiser, Wu, Szegedy, Michalewski: Hierarchical Transformers Are More Efficient "
+    "Language Models. [arXiv:2110.13711](https://arxiv.org/abs/2110.13711)"
+)
+_FUNNEL = (
+    "Dai, Lai, Yang, Le: Funnel-Transformer: Filtering out Sequential Redundancy for Efficient Language Processing. "
+    "[arXiv:2006.03236](https://arxiv.org/abs/2006.03236)"
+)
+CITATIONS: dict[str, tuple[str, ...]] = {
+    "minbert": (_BERT,),
+    "highway_bert": (_BERT, _HIGHWAY),
+    "nanogpt": (_GPT2,),
+    "conv_gpt": (_GPT2, _HOURGLASS, _FUNNEL),
+}
 
 # The fallback serves objectives that are not ours: nothing is claimed about what their model is for.
 _TASKS: dict[str, dict[str, str]] = {
@@ -38,17 +66,25 @@ _TASKS: dict[str, dict[str, str]] = {
         "name": "Masked language modelling",
         "purpose": "to predict masked tokens",
         "imports": "from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline",
-        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo)\n"
+        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)\n"
         "model = AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)\n"
         'fill_mask = pipeline("fill-mask", model=model, tokenizer=tokenizer)\n'
         'print(fill_mask(f"the {tokenizer.mask_token} of"))',
+    },
+    CAUSAL_LM: {
+        "pipeline_tag": "text-generation",
+        "name": "Causal language modelling",
+        "purpose": "to predict the next token",
+        "imports": "from transformers import pipeline",
+        "usage": 'generate = pipeline("text-generation", model=repo, trust_remote_code=True)\n'
+        'print(generate(PROMPT, max_new_tokens=NEW_TOKENS)[0]["generated_text"])',
     },
     "": {
         "pipeline_tag": "",
         "name": "Custom objective",
         "purpose": "with a custom objective",
         "imports": "from transformers import AutoModel, AutoTokenizer",
-        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo)\n"
+        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)\n"
         "model = AutoModel.from_pretrained(repo, trust_remote_code=True)",
     },
 }
@@ -60,41 +96,16 @@ _VIEW_TITLES = {
     "parameter_matched": "At equal parameters (within 2 %)",
 }
 _INTERPOLATION_NOTE = (
-    "Read from the same runs at the largest cost that both arms reach, linear in log(cost) between compared budgets. "
-    "A verdict against an interpolated arm has to hold against its next budget too. "
+    "Read from the same runs, linear in log(cost) between compared budgets (marks), at the largest cost that both "
+    f"arms reach, or up to half of it where from there a next mark is more than {NEAR_MARK:g} times away. "
+    "A verdict against an interpolated arm has to hold against its next mark too. "
     "Uncertainty of the timing itself is not in the intervals."
 )
+# What is shown beside the metric that arms are compared by.
+_ALSO_SHOWN = {CAUSAL_LM: ("loss", "bits_per_byte", "perplexity", "accuracy", "exact_match")}
 
 
 # ---------------------------------------------------------------- tables
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A GitHub table: first column left, the others right; a bar within a cell is escaped."""
-    align = [":--"] + ["--:"] * (len(header) - 1)
-    lines = [list(header), align, *(list(row) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _number(value: Any, digits: int | None = None) -> str:
-    """A dash for what is unknown; thousands separated in integers."""
-    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
-        return DASH
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if digits is not None:
-        return f"{value:,.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
-
-
-def _summary(summary: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """`1.842 ± 0.031` (half the 95 % interval), or the value alone with one seed."""
-    if summary is None:
-        return DASH
-    mean = f"{summary['mean']:.{digits}f}"
-    if summary["ci95"] is None:
-        return f"{mean} (1 seed)"
-    return f"{mean} ± {(summary['ci95'][1] - summary['ci95'][0]) / 2:.{digits}f}"
 
 
 def _metric(results: Mapping[str, Any], arm: str, metric: str) -> Mapping[str, Any] | None:
@@ -103,29 +114,39 @@ def _metric(results: Mapping[str, Any], arm: str, metric: str) -> Mapping[str, A
 
 def _arms_table(results: Mapping[str, Any], highlight: str | None = None) -> str:
     batch = next((row["inference_batch"] for row in results["arms"].values() if row["inference_batch"]), None)
-    metric, extra = results["metric"], "accuracy" if results["metric"] != "accuracy" else "loss"
-    columns = ["arm", "parameters", "tokens", f"{results['split']} {metric} ± 95 % CI", f"{extra} ± 95 % CI"]
+    metrics = _shown_metrics(results)
+    columns = ["arm", "parameters", "tokens", *(_metric_title(results, metric) for metric in metrics)]
     columns += ["tokens/s", "training step (ms)", "inference (ms" + (f", batch {_shape(batch)})" if batch else ")")]
     rows = [
         [
             f"**{arm}**" if arm == highlight else arm,
-            *(_number(row["parameters"]), _number(row["tokens"], 0)),
-            *(_summary(_metric(results, arm, metric)), _summary(_metric(results, arm, extra))),
-            *(_number(row["tokens_per_second"], 0), _number(row["train_step_ms"], 1), _number(row["inference_ms"], 1)),
-            _number(row["peak_memory_mb"], 0),
+            *(number(row["parameters"]), number(row["tokens"], 0)),
+            *(summary_text(_metric(results, arm, metric)) for metric in metrics),
+            *(number(row["tokens_per_second"], 0), number(row["train_step_ms"], 1), number(row["inference_ms"], 1)),
+            number(row["peak_memory_mb"], 0),
         ]
         for arm, row in results["arms"].items()
     ]
-    return _without_empty_columns([*columns, "peak memory (MB)"], rows)
+    return markdown_table(*present_columns([*columns, "peak memory (MB)"], rows))
+
+
+def _shown_metrics(results: Mapping[str, Any]) -> list[str]:
+    """The metric that arms are compared by, and those beside it."""
+    metric = results["metric"]
+    also = _ALSO_SHOWN.get(results["objective"], ("accuracy" if metric != "accuracy" else "loss",))
+    return [metric, *(name for name in also if name != metric)]
+
+
+def _metric_title(results: Mapping[str, Any], metric: str) -> str:
+    title = metric.replace("_", " ")
+    if metric == results["metric"]:
+        title = f"{results['split']} {title}"
+        title += f" ({results['unit']})" if results["objective"] == CAUSAL_LM and metric == "loss" else ""
+    return f"{title} ± 95 % CI"
 
 
 def _shape(batch: Any) -> str:
     return " x ".join(str(size) for size in batch) if isinstance(batch, (list, tuple)) else str(batch)
-
-
-def _without_empty_columns(header: Sequence[str], rows: list[list[str]]) -> str:
-    kept = [i for i in range(len(header)) if any(row[i] != DASH for row in rows)]
-    return markdown_table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _view_section(results: Mapping[str, Any], view: str) -> str:
@@ -134,7 +155,7 @@ def _view_section(results: Mapping[str, Any], view: str) -> str:
     parts = [f"### {_VIEW_TITLES[view]}"]
     parts += [markdown_table(header, rows)] if rows else []
     if rows and view in ("equal_time", "equal_flops"):
-        parts += [_INTERPOLATION_NOTE]
+        parts += ["\n".join(_marks_note(view, row) for row in results["views"][view]), _INTERPOLATION_NOTE]
     left_out = results["views_omitted"][view]
     omitted = [f"* {row['arm']} against {row['against']}: left out, {row['reason']}." for row in left_out]
     parts += ["\n".join(omitted)] if omitted else []
@@ -152,9 +173,25 @@ def _view_row(view: str, row: Mapping[str, Any]) -> list[str]:
     return [row["arm"], row["against"], budget, f"{row['difference']:+.3f}", ci95, *p_values, str(row["seeds"]), words]
 
 
+def _marks_note(view: str, row: Mapping[str, Any]) -> str:
+    """Which marks of each arm were compared, and how far apart they are."""
+    return f"* {row['arm']} against {row['against']}: " + "; ".join(
+        f"{arm} {_marks_of(view, marks)}" for arm, marks in row["marks"].items()
+    )
+
+
+def _marks_of(view: str, marks: Sequence[Mapping[str, float]]) -> str:
+    costs = [describe_budget(view, m["cost"]).removesuffix(" of training") for m in marks]
+    words = [f"{short_count(m['tokens'])} tokens ({cost})" for m, cost in zip(marks, costs, strict=True)]
+    if len(marks) == 1:
+        return f"at its mark of {words[0]}"
+    apart = marks[1]["cost"] / marks[0]["cost"]
+    return f"between its marks of {words[0]} and {words[1]}, {apart:.2f} times apart"
+
+
 def _tuning_table(tuning: Mapping[str, Any]) -> str:
     rows = [
-        [arm, _number(trial["trial"]), _settings(trial["settings"]), _number(trial["tokens"], 0),
+        [arm, number(trial["trial"]), _settings(trial["settings"]), number(trial["tokens"], 0),
          "diverged" if trial["validation_loss"] is None else f"{trial['validation_loss']:.4f}",
          "yes" if trial["chosen"] else ""]
         for arm, trials in tuning.items() for trial in trials
@@ -163,51 +200,30 @@ def _tuning_table(tuning: Mapping[str, Any]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {_value(value)}" for key, value in flatten(settings).items()) or "as in the recipe"
+    return ", ".join(f"{key} = {value_text(value)}" for key, value in flatten(settings).items()) or "as in the recipe"
 
 
 def _data_table(data: Mapping[str, Any]) -> str:
-    rows = [["data set", _number(data.get("name"))], ["licence", data.get("license") or "not stated"]]
+    rows = [["data set", number(data.get("name"))], ["licence", data.get("license") or "not stated"]]
     rows += [["Hub id", f"`{data['hub_id']}`"]] if data.get("hub_id") else []
     rows += [["language", data["language"]]] if data.get("language") else []
     rows += [["fingerprint", f"`{data['fingerprint']}`"]]
     for split, size in (data.get("splits") or {}).items():
-        counts = [f"{_number(count)} {unit}" for unit, count in size.items() if count is not None]
+        counts = [f"{number(count)} {unit}" for unit, count in size.items() if count is not None]
         rows.append([split, ", ".join(counts)])
     if data.get("unigram_entropy") is not None:
         rows.append(["unigram entropy", f"{data['unigram_entropy']:.3f} nats per token"])
-    return _plain_table("data", rows)
+    return plain_table("data", rows)
 
 
 def _environment_table(results: Mapping[str, Any]) -> str:
     timing = {f"timing {key}": (results["timing"] or {}).get(key) for key in ("rounds", "load_average")}
     rows = flatten({**results["environment"], **timing}).items()
-    return _plain_table("environment", [[key.replace("_", " "), _value(value)] for key, value in rows])
+    return plain_table("environment", [[key.replace("_", " "), value_text(value)] for key, value in rows])
 
 
 def _settings_table(settings: Mapping[str, Any]) -> str:
-    return _plain_table("setting", [[key, _value(value)] for key, value in flatten(settings).items()])
-
-
-def _plain_table(title: str, rows: Iterable[Sequence[str]]) -> str:
-    return markdown_table([title, "value"], rows).replace("| :-- | --: |", "| :-- | :-- |", 1)
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; what is unset (None, empty) is left out."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        elif value is not None and value != "" and value != []:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_value(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return plain_table("setting", [[key, value_text(value)] for key, value in flatten(settings).items()])
 
 
 # ---------------------------------------------------------------- report and terminal
@@ -218,6 +234,7 @@ def report_markdown(results: Mapping[str, Any]) -> str:
     sections = [f"# {results['name']}", results["question"], "## Verdict"]
     sections += ["\n".join(f"* {sentence}" for sentence in results["verdicts"]) or results["verdict"]]
     sections += [_missing_note(results), "## Arms", _arms_table(results), _interval_note(results), _described(results)]
+    sections += [_remarks(results), _samples_link(results)]
     sections += [f"![Loss curves]({LOSS_CURVES})", f"![Quality against cost]({COST_QUALITY})", "## Comparisons"]
     unit, better = results["unit"], "lower" if results["lower_is_better"] else "higher"
     sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better."]
@@ -248,20 +265,24 @@ def _described(results: Mapping[str, Any]) -> str:
     return "\n".join(f"* **{arm}**: {row['description']}" for arm, row in arms if row["description"])
 
 
+def _remarks(results: Mapping[str, Any]) -> str:
+    arms = results["arms"].items()
+    return "\n".join(f"* {arm}: {remark}" for arm, row in arms for remark in row.get("remarks") or ())
+
+
+def _samples_link(results: Mapping[str, Any]) -> str:
+    return f"What the models wrote: [{SAMPLES}]({SAMPLES})." if has_written(results) else ""
+
+
 def console_table(results: Mapping[str, Any]) -> str:
     """Arms with parameters, loss ± CI and tokens/s as aligned plain text, and the verdict below."""
     header = ["arm", "parameters", f"{results['split']} {results['metric']} ± 95 % CI", "tokens/s"]
     rows = [
-        [arm, _number(row["parameters"]), _summary(_metric(results, arm, results["metric"])),
-         _number(row["tokens_per_second"], 0)]
+        [arm, number(row["parameters"]), summary_text(_metric(results, arm, results["metric"])),
+         number(row["tokens_per_second"], 0)]
         for arm, row in results["arms"].items()
     ]  # fmt: skip
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, ["-" * width for width in widths], *rows]:
-        others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *others]))
-    return "\n".join([*lines, "", textwrap.fill(results["verdict"], 100)])
+    return "\n".join([aligned_table(header, rows), "", textwrap.fill(results["verdict"], 100)])
 
 
 # ---------------------------------------------------------------- model cards
@@ -306,20 +327,36 @@ def _card_context(results: Mapping[str, Any], arm: str, folder: Path | None, is_
         **{"results": results, "arm": arm, "name": results["name"], "is_comparison": is_comparison, "task": task},
         "metadata": card_metadata(results, arm, model_type).to_yaml().strip(),
         "title": _title(results, arm),
+        "usage": _usage(task, row, config),
         "question": results["question"],
         "description": (row["description"] or f"A `{model_type or arm}` model").rstrip(".") + ".",
-        "trained": f"{_number(row['parameters'])} parameters, trained {task['purpose']}{_origin(row)}.",
+        "trained": f"{number(row['parameters'])} parameters, trained {task['purpose']}{_origin(row)}.",
         "model_type": model_type,
         "auto_classes": ", ".join(f"`{name}`" for name in config.get("auto_map", {}) if name.startswith("AutoModel")),
         **_card_data(results["data"]),
         "procedure": _procedure(results, row),
         "hyperparameters": _settings_table(row["hyperparameters"]),
         **_card_results(results, arm, folder, is_comparison),
-        "limits": _limits(results),
+        "written": "\n\n".join(written_sections(row)),
+        "limits": _limits(results, row),
         "reproduce": _reproduce(results, is_comparison),
         "environment_table": _environment_table(results),
         "citations": CITATIONS.get(model_type, ()),
     }
+
+
+def _usage(task: Mapping[str, str], row: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The task's example, for a text generator with a beginning that its data has and a length that it can read."""
+    half = (config.get("max_position_embeddings") or 80) // 2
+    found = [example["prompt"] for name in ("answers", "samples") for example in _prompted(row.get(name))]
+    usable = [text for text in found if text.strip() and text.isprintable() and "`" not in text and len(text) <= half]
+    prompt = json.dumps((usable or ["The"])[0], ensure_ascii=False)
+    return task["usage"].replace("NEW_TOKENS", str(min(40, half))).replace("PROMPT", prompt)
+
+
+def _prompted(written: Any) -> Sequence[Mapping[str, str]]:
+    """Samples, or the examples of answers; each has a prompt."""
+    return (written["examples"] if isinstance(written, Mapping) else written) or ()
 
 
 def _title(results: Mapping[str, Any], arm: str) -> str:
@@ -371,8 +408,8 @@ def _eval_results(results: Mapping[str, Any], arm: str, task: Mapping[str, str])
 
 
 def _procedure(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    text = f"Trained for {_number(row['tokens'], 0)} tokens in {_number(row['steps'], 0)} optimizer steps "
-    text += f"({row['flops']:.2e} FLOPs, {_number(row['seconds'], 0)} seconds on {_device(results)})."
+    text = f"Trained for {number(row['tokens'], 0)} tokens in {number(row['steps'], 0)} optimizer steps "
+    text += f"({row['flops']:.2e} FLOPs, {number(row['seconds'], 0)} seconds on {_device(results)})."
     if results["tuning"]:
         trials = sorted({len(trials) for trials in results["tuning"].values()})
         text += f" Hyperparameters were tuned on validation, {' to '.join(map(str, trials))} trials per arm."
@@ -385,7 +422,7 @@ def _origin(row: Mapping[str, Any]) -> str:
 
 
 def _device(results: Mapping[str, Any]) -> str:
-    return _value(results["environment"].get("device") or "an unrecorded device")
+    return value_text(results["environment"].get("device") or "an unrecorded device")
 
 
 def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_comparison: bool) -> dict[str, Any]:
@@ -404,10 +441,13 @@ def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_
     }
 
 
-def _limits(results: Mapping[str, Any]) -> list[str]:
+def _limits(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     count, data = len(results["seeds"]), results["data"]
     limits = [f"A research model trained on {data['name']} alone: not meant for use on other text or for decisions."]
     limits += ["It repeats whatever bias its training text holds; none was measured."]
+    if results["objective"] == CAUSAL_LM:
+        limits += ["It writes what is probable after a text, whether or not it is true."]
+    limits += [f"{remark[0].upper()}{remark[1:].rstrip('.')}." for remark in row.get("remarks") or ()]
     if len(results["arms"]) > 1:
         limits += ["The comparison holds for this data, size, budget and tuning; other scales may order arms anew."]
         limits += [f"With {count} seed{'s' if count > 1 else ''}, differences smaller than the intervals go unseen."]
@@ -420,7 +460,7 @@ def _reproduce(results: Mapping[str, Any], is_comparison: bool) -> str:
     name, commit = results["name"], results["environment"].get("commit")
     program, kind = ("compare", "comparisons") if is_comparison else ("train", "recipes")
     default = f"accelerate launch training/{program}.py --config training/{kind}/{name}.yaml --output_dir runs/{name}"
-    at = f", at commit `{_value(commit)}`" if commit else ""
+    at = f", at commit `{value_text(commit)}`" if commit else ""
     return f"In a clone of `hf_variants`{at}:\n\n```sh\n{results['command'] or default}\n```"
 
 

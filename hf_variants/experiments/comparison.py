@@ -5,19 +5,20 @@ A comparison file names a base recipe, the arms as changes to it, seeds, and per
 arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
-import functools
 import itertools
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedConfig
+
 from ..export import export_folder
 from .arguments import (
+    SECTIONS,
     DivergedError,
     InputError,
     Recipe,
@@ -33,13 +34,28 @@ from .loop import build_optimizer
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .record import read_json, write_json
 from .results import build_results
-from .run import Prepared, build_config, build_model, identity, prepare, recipe_fingerprint, run_recipe
+from .run import (
+    BOOKKEEPING,
+    Prepared,
+    build_config,
+    build_model,
+    for_model,
+    identity,
+    prepare,
+    recipe_fingerprint,
+    run_recipe,
+)
+from .samples import SAMPLES, has_written, samples_markdown
 from .schedule import plan
 
-KEYS = ("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds")
+KEYS = (
+    *("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds"),
+    "cells",
+)
 ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training")
 TUNE_KEYS = ("trials", "seed", "max_tokens", "max_steps", "space", "arm_space")
 Trial = dict[str, Any]
+_FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
 
 @dataclass
@@ -67,21 +83,35 @@ class Comparison:
 
 
 def load_comparison(path: str | Path, overrides: dict[str, Any] | None = None) -> Comparison:
-    """Reads and checks a comparison file. `overrides` are changes to its base recipe. Raises InputError."""
+    """Reads and checks a comparison file. `overrides` are changes to its base recipe. Raises InputError.
+
+    The `cells` of a file are not looked at: `cells.load_cells` reads those.
+    """
     content = read_yaml(path)
+    base = merge(read_base(content, path), overrides or {})
+    return comparison_from_dict({**content, "name": content.get("name") or Path(path).stem}, base, str(path))
+
+
+def read_base(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The base recipe of a comparison file's content. Raises InputError where a key is unknown or missing."""
     refuse_unknown(content, KEYS, str(path))
     for key in ("recipe", "arms", "baseline", "seeds"):
         if not content.get(key):
             raise InputError(f"{path}: {key} is missing")
-    for key in ("arms", "parameter_matched", "tune"):
-        _mapping(content.get(key) or {}, f"{path}: {key}")
-    check_range(f"{path}: timing_rounds", _whole(content.get("timing_rounds", 20), f"{path}: timing_rounds"), low=1)
+    as_mapping(content["arms"], f"{path}: arms")
     base = content["recipe"]
-    base = read_yaml(Path(path).parent / base) if isinstance(base, str) else base
+    return read_yaml(Path(path).parent / base) if isinstance(base, str) else base
+
+
+def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: str) -> Comparison:
+    """A checked comparison from a file's content and its base recipe. Raises InputError, beginning with `where`."""
+    for key in ("arms", "parameter_matched", "tune"):
+        as_mapping(content.get(key) or {}, f"{where}: {key}")
+    check_range(f"{where}: timing_rounds", _whole(content.get("timing_rounds", 20), f"{where}: timing_rounds"), low=1)
     comparison = Comparison(
-        name=content.get("name") or Path(path).stem,
+        name=content["name"],
         question=content.get("question", ""),
-        base=merge(base, overrides or {}),
+        base=base,
         baseline=content["baseline"],
         arms={arm: changes or {} for arm, changes in content["arms"].items()},
         seeds=content["seeds"],
@@ -89,11 +119,12 @@ def load_comparison(path: str | Path, overrides: dict[str, Any] | None = None) -
         tune=content.get("tune"),
         timing_rounds=content.get("timing_rounds", 20),
     )
-    _check(comparison, str(path))
+    _check(comparison, where)
     return comparison
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
+def as_mapping(value: Any, where: str) -> dict[str, Any]:
+    """`value`, if it is one. Raises InputError otherwise."""
     if not isinstance(value, dict):
         raise InputError(f"{where}: {value!r}; a mapping is expected")
     return value
@@ -116,7 +147,7 @@ def _check(comparison: Comparison, where: str) -> None:
             if arm not in arms:
                 raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
     for arm, changes in arms.items():
-        refuse_unknown(_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
+        refuse_unknown(as_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
         _check_alike(comparison, arm, where)
     if comparison.tune is not None:
         _check_tune(comparison, where)
@@ -138,10 +169,10 @@ def _check_tune(comparison: Comparison, where: str) -> None:
     tune = comparison.tune
     refuse_unknown(tune, TUNE_KEYS, f"{where}: tune")
     check_range(f"{where}: tune.trials", _whole(tune.get("trials", 0), f"{where}: tune.trials"), low=1)
-    own = _mapping(tune.get("arm_space") or {}, f"{where}: tune.arm_space")
+    own = as_mapping(tune.get("arm_space") or {}, f"{where}: tune.arm_space")
     refuse_unknown(own, list(comparison.arms), f"{where}: tune.arm_space")
     for name, space in {"space": tune.get("space"), **own}.items():
-        _mapping(space or {}, f"{where}: tune, {name}")
+        as_mapping(space or {}, f"{where}: tune, {name}")
     if tune.get("seed") is None or tune["seed"] in comparison.seeds:
         raise InputError(f"{where}: tune.seed must be given and differ from seeds {comparison.seeds}")
     for arm in comparison.arms:
@@ -228,8 +259,10 @@ class Runner:
 
         What can't be run, and what was made by another recipe, is so said before anything is trained or written.
         """
+        horizons = {}
         for arm in self.comparison.arms:
-            self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
+            config = self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
+            horizons[arm] = getattr(config, "prediction_horizon", 1)
             trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
             paths = [self._trial_path(arm, number) for number in range(len(trials))]
             for path, (_, recipe) in zip(paths, trials, strict=True):
@@ -239,10 +272,23 @@ class Runner:
                 path = self._record_path(arm, seed)
                 if path.exists():
                     self._is_done(path, self.final_recipe(arm, seed))
+        if len(set(horizons.values())) > 1:
+            found = ", ".join(f"{arm} {horizon}" for arm, horizon in horizons.items())
+            raise InputError(f"arms: prediction_horizon differs ({found}); their losses are not of the same task")
 
-    def _check_recipe(self, recipe: Recipe) -> None:
+    def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
         plan(recipe.training, recipe.data.block_size)
-        build_config(recipe.model, self.prepared(recipe).tokenizer, recipe.data.block_size)
+        prepared = self.prepared(recipe)
+        config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+        for_model(prepared, config, recipe.data)
+        return config
+
+    def check_records(self) -> None:
+        """`check` for who runs nothing: compares the records of runs with their recipes, without reading any data."""
+        for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
+            path = self._record_path(arm, seed)
+            if path.exists():
+                _check_recorded_recipe(path, self.final_recipe(arm, seed))
 
     def _trial_path(self, arm: str, number: int) -> Path:
         return self.records / f"tune-{arm}-{number}.json"
@@ -329,9 +375,7 @@ class Runner:
         if not path.exists():
             return False
         if read_json(path)["recipe_fingerprint"] != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
-            raise InputError(
-                f"{path}: is the record of another recipe or other data; move it away or use another --output_dir"
-            )
+            raise InputError(_FOREIGN.format(path))
         return True
 
     # ---- after the runs ----------------------------------------------------------------------------------------
@@ -352,7 +396,7 @@ class Runner:
         """The separate quiet run that all speed figures come from."""
         if (self.records / "timing.json").exists() and not again:
             return
-        from .timing import time_models
+        from .timing import default_device, one_batch, precision_context, time_models
 
         say(f"timing {len(self.comparison.arms)} arms in turns")
         models, recipe = {}, None
@@ -360,30 +404,41 @@ class Runner:
             recipe = self.final_recipe(arm, self.comparison.seeds[0])
             prepared = self.prepared(recipe)
             config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
-            model = build_model(recipe.model, config, prepared.objective.auto_class).to(_device())
+            model = build_model(recipe.model, config, prepared.objective.auto_class).to(default_device())
             models[arm] = model, build_optimizer(model, recipe.training)
         size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
-        losses, tokens = _one_batch(self.prepared(recipe), size), size * recipe.data.block_size
+        losses, tokens = one_batch(self.prepared(recipe), size), size * recipe.data.block_size
         shape = (recipe.training.eval_batch_size, recipe.data.block_size)
-        rounds, precision = self.comparison.timing_rounds, _precision(recipe.training.mixed_precision)
+        rounds, precision = self.comparison.timing_rounds, precision_context(recipe.training.mixed_precision)
         write_json(self.records / "timing.json", time_models(models, losses, tokens, shape, rounds, precision))
 
-    def report(self) -> dict[str, Any]:
-        """Writes results.json, report.md and the plots, and one Hub-ready folder per arm; returns the results."""
+    def has_results(self) -> bool:
+        """Whether the baseline has a finished run, without which nothing can be said."""
+        return any(self._record_path(self.comparison.baseline, seed).exists() for seed in self.comparison.seeds)
+
+    def results(self) -> dict[str, Any]:
+        """Everything that the finished runs say. Raises InputError where they cannot be compared."""
         timing = self.records / "timing.json"
         about = {"name": self.comparison.name, "question": self.comparison.question}
         about |= {"baseline": self.comparison.baseline, "arms": self.comparison.arms, "seeds": self.comparison.seeds}
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
         measured = read_json(timing) if timing.exists() else None
         try:
-            results = build_results(about, list(self.finished()), measured, self.trials())
+            return build_results(about, list(self.finished()), measured, self.trials())
         except ValueError as error:
             raise InputError(f"{self.records}: {error}") from None
+
+    def report(self) -> dict[str, Any]:
+        """Writes results.json, report.md, what the models wrote, and the plots; returns the results."""
+        results = self.results()
         write_json(self.folder / "results.json", results)
         plot_loss_curves(results, self.folder / LOSS_CURVES)
         plot_cost_quality(results, self.folder / COST_QUALITY)
         (self.folder / "report.md").write_text(report_markdown(results) + "\n", encoding="utf-8")
         (self.folder / "table.txt").write_text(console_table(results) + "\n", encoding="utf-8")
+        (self.folder / SAMPLES).unlink(missing_ok=True)
+        if has_written(results):
+            (self.folder / SAMPLES).write_text(samples_markdown(results), encoding="utf-8")
         return results
 
     def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
@@ -398,42 +453,37 @@ class Runner:
             card = _card_writer(results, arm)
             export_folder(source, target, card, {"results.json": results}, plots)
 
-    def keep(self, target: Path) -> None:
-        """Copies what is worth committing to `target`: report, results, plots, records, and each arm's card."""
-        target.mkdir(parents=True, exist_ok=True)
-        for name in ("results.json", "report.md", LOSS_CURVES, COST_QUALITY):
-            shutil.copyfile(self.folder / name, target / name)
+    def keep(self, target: Path, records: Path | None = None) -> None:
+        """Copies what is worth committing to `target`: report, results, plots, samples, records, each arm's card.
+
+        Records go to `records` (default: `target`/records).
+        """
+        records = records or target / "records"
+        copy_present(self.folder, target, ("results.json", "report.md", LOSS_CURVES, COST_QUALITY, SAMPLES))
         for card in sorted((self.folder / "models").glob("*/README.md")):
             shutil.copyfile(card, target / f"{card.parent.name}.md")
-        if self.records.resolve() != (target / "records").resolve():
-            shutil.copytree(self.records, target / "records", dirs_exist_ok=True)
+        if self.records.resolve() != records.resolve():
+            shutil.copytree(self.records, records, dirs_exist_ok=True)
+
+
+def copy_present(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Copies the files of these names; a copy of one that `source` no longer has is removed."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
+
+
+def _check_recorded_recipe(path: Path, recipe: Recipe) -> None:
+    """Raises InputError unless the record's own copy of its recipe decides the same as `recipe`."""
+    recorded = recipe_from_dict(read_json(path)["recipe"], str(path))
+    for section in SECTIONS:
+        old, new = (vars(getattr(r, section)) for r in (recorded, recipe))
+        if any(old[name] != new[name] for name in new if name not in BOOKKEEPING):
+            raise InputError(_FOREIGN.format(path))
 
 
 def _card_writer(results: dict[str, Any], arm: str) -> Callable[[Path], str]:
     return lambda folder: model_card(results, arm, folder)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _precision(name: str) -> Callable[[], AbstractContextManager]:
-    """What the training loop runs a forward pass in."""
-    import torch
-
-    types = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    return functools.partial(torch.autocast, _device(), types[name]) if name in types else nullcontext
-
-
-def _one_batch(prepared: Prepared, size: int) -> Callable[[Any], Any]:
-    """A function of a model: the losses of one fixed training batch."""
-    import numpy as np
-    import torch
-
-    rows = prepared.blocks["train"].all_rows(size)
-    rows = np.resize(rows, (size, rows.shape[1]))
-    arrays, _ = prepared.objective.prepare(rows, np.random.default_rng(0))
-    batch = {name: torch.from_numpy(array).to(_device()) for name, array in arrays.items()}
-    return lambda model: prepared.objective.losses(model, batch)["loss"]

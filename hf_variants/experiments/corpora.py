@@ -2,7 +2,12 @@
 """Text by name: built-in, a local file or folder, a URL with its digest, or a data set of the Hub.
 
 Whatever the source, the result is the same: lists of documents under `train`, `validation` and (where there is one)
-`test`, and a fingerprint of exactly that text.
+`test`, and a fingerprint of exactly that text. A row of questions and answers becomes the document
+
+    Question: {question}
+    Answer: {answer}
+
+and what stands before the answer, up to and with the colon, is the prompt that a finished model answers.
 """
 
 import bisect
@@ -14,26 +19,32 @@ import os
 import random
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .arguments import DataArguments, InputError
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 SPLIT_SEED = 20260101  # fixed: a change would move documents between train and test
+ANSWER = "\nAnswer:"  # ends a prompt; without the space, which BPE joins with the word that follows
 
 
 @dataclass
 class Corpus:
-    """Documents by split. `hub_id` is set only where the text came from the Hub under that name."""
+    """Documents by split. `hub_id` is set only where the text came from the Hub under that name.
+
+    `questions` holds (prompt, answer) pairs of validation and test where the documents are questions with answers.
+    """
 
     name: str
     splits: dict[str, list[str]]
     license: str | None = None
     language: str = "en"
     hub_id: str | None = None
+    questions: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     fingerprint: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -56,23 +67,75 @@ def fingerprint(splits: dict[str, list[str]]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
+def find_local(name: str) -> Path | None:
+    """The file or folder that is called so, here or in the folder HF_VARIANTS_DATA."""
+    root = os.environ.get("HF_VARIANTS_DATA")
+    places = [Path(name)] + ([Path(root) / name] if root else [])
+    return next((place for place in places if name and place.exists()), None)
+
+
 def load_corpus(arguments: DataArguments) -> Corpus:
     """The corpus that `data` names. Raises InputError where there is none, or where it holds no text."""
     name = arguments.dataset
-    local = Path(os.environ.get("HF_VARIANTS_DATA", "")) / name
-    hub_id = license = None
+    splits, license, asks = _sources(arguments)
+    questions = {split: list(map(as_question, splits[split])) for split in SPLITS[1:] if asks and split in splits}
+    hub_id = None if name.startswith("builtin/") or _is_url(name) or find_local(name) is not None else name
+    return Corpus(name, splits, arguments.license or license, arguments.language, hub_id, questions)
+
+
+def load_split(arguments: DataArguments, split: str) -> list[str]:
+    """The documents of one split of what `data` names, as `load_corpus` has them; the others may be missing."""
+    splits, _, _ = _sources(arguments)
+    if not any(text.strip() for text in splits.get(split, [])):
+        have = ", ".join(name for name, texts in splits.items() if any(text.strip() for text in texts))
+        raise InputError(f"data: {arguments.dataset} has no text in a {split} split; there are: {have or 'none'}")
+    return splits[split]
+
+
+def _sources(arguments: DataArguments) -> tuple[dict[str, list[str]], str | None, bool]:
+    """Documents by split, the licence where it is known, and whether they are questions with answers."""
+    name, asks = arguments.dataset, arguments.question_column is not None
+    columns = (arguments.question_column, arguments.answer_column) if asks else (arguments.text_column,)
     if name.startswith("builtin/"):
         splits, license = _builtin(name)
-    elif urllib.parse.urlparse(name).scheme in ("http", "https"):
-        splits = {"train": read_file(_download(name, arguments.sha256), arguments.text_column)}
-    elif Path(name).exists():
-        splits = read_path(Path(name), arguments.text_column)
-    elif os.environ.get("HF_VARIANTS_DATA") and local.exists():
-        splits = read_path(local, arguments.text_column)
-    else:
-        splits, hub_id = _from_hub(arguments), name
-    splits = _complete(splits, arguments)
-    return Corpus(name, splits, arguments.license or license, arguments.language, hub_id)
+        return _complete(splits, arguments), license, name in QUESTIONS
+    splits = {split: _documents(rows, name, split) for split, rows in load_rows(arguments, columns).items()}
+    return _complete(splits, arguments), None, asks
+
+
+def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
+    """The values of `columns` in every row, by split, from whatever is not built in. A text file is one row.
+
+    Raises InputError where there is no such data or column.
+    """
+    name = arguments.dataset
+    if _is_url(name):
+        return {"train": read_file(_download(name, arguments.sha256), columns)}
+    local = find_local(name)
+    return _from_hub(arguments, columns) if local is None else read_path(local, columns)
+
+
+def _is_url(name: str) -> bool:
+    return urllib.parse.urlparse(name).scheme in ("http", "https")
+
+
+def _documents(rows: Sequence[tuple[Any, ...]], name: str, split: str) -> list[str]:
+    """One document per row: the text itself, or a question with its answer."""
+    documents = []
+    for number, values in enumerate(rows):
+        if len(values) == 2 and type(values[1]) is int:  # {"answer": 42} in a JSON file
+            values = (values[0], str(values[1]))
+        texts = [_text(value, f"{name}: {split}: row {number}") for value in values]
+        if len(texts) == 2 and ANSWER in texts[0]:
+            raise InputError(f"{name}: {split}: row {number}: the question contains a line that begins with 'Answer:'")
+        documents.append(texts[0] if len(texts) == 1 else f"Question: {texts[0]}{ANSWER} {texts[1]}")
+    return documents
+
+
+def as_question(document: str) -> tuple[str, str]:
+    """The (prompt, answer) of a document made from a question; the prompt ends with `Answer:`."""
+    prompt, mark, answer = document.partition(ANSWER)
+    return prompt + mark, answer.strip()
 
 
 def _complete(splits: dict[str, list[str]], arguments: DataArguments) -> dict[str, list[str]]:
@@ -141,7 +204,40 @@ def _pydoc() -> tuple[list[str], str]:
     return ["\n\n".join(topics[name] for name in names)], "PSF-2.0"
 
 
-BUILTIN: dict[str, Callable[[], tuple[list[str], str]]] = {"builtin/pydoc": _pydoc}
+def _arithmetic() -> tuple[list[str], str]:
+    """Made-up chains of two or three additions, subtractions and doublings, each step written out in the answer.
+
+    All numbers lie in 0 … 20, and no question comes twice, so that none is in two splits. The answer ends with the
+    result after ####, as GSM8K's do.
+    """
+    rng, documents = random.Random(SPLIT_SEED), {}
+    while len(documents) < ARITHMETIC_QUESTIONS:
+        question, steps, value = _chain(rng)
+        documents[question] = f"Question: {question}{ANSWER} {', '.join(steps)} #### {value}"
+    return list(documents.values()), "CC0-1.0"
+
+
+def _chain(rng: random.Random) -> tuple[str, list[str], int]:
+    """A question such as `(7 + 5) * 2 - 3`, its steps, and its value."""
+    value = rng.randint(1, 9)
+    text, steps = str(value), []
+    for number in range(rng.choice((2, 3))):
+        operators = ["+"] * (value < 20) + ["-"] * (value > 0) + ["*"] * (0 < value <= 10 and "*" not in text)
+        operator = rng.choice(operators)
+        other = 2 if operator == "*" else rng.randint(1, min(9, value if operator == "-" else 20 - value))
+        text = f"({text})" if operator == "*" and number else text
+        result = {"+": value + other, "-": value - other, "*": value * other}[operator]
+        steps.append(f"{value} {operator} {other} = {result}")
+        text, value = f"{text} {operator} {other}", result
+    return text, steps, value
+
+
+ARITHMETIC_QUESTIONS = 6000
+BUILTIN: dict[str, Callable[[], tuple[list[str], str]]] = {
+    "builtin/pydoc": _pydoc,
+    "builtin/arithmetic": _arithmetic,
+}
+QUESTIONS = ("builtin/arithmetic",)  # the built-in corpora that consist of questions with answers
 
 
 def _download(url: str, sha256: str | None) -> Path:
@@ -167,10 +263,10 @@ def _download(url: str, sha256: str | None) -> Path:
     return target
 
 
-def read_path(path: Path, column: str) -> dict[str, list[str]]:
-    """A file (one split, `train`) or a folder with files named train, validation and test."""
+def read_path(path: Path, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
+    """A file (one split, `train`) or a folder with files named train, validation and test; see `read_file`."""
     if path.is_file():
-        return {"train": read_file(path, column)}
+        return {"train": read_file(path, columns)}
     found = {
         split: path / f"{split}{suffix}"
         for split in SPLITS
@@ -181,19 +277,19 @@ def read_path(path: Path, column: str) -> dict[str, list[str]]:
         raise InputError(
             f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}"
         )
-    return {split: read_file(file, column) for split, file in found.items()}
+    return {split: read_file(file, columns) for split, file in found.items()}
 
 
-def read_file(path: Path, column: str) -> list[str]:
-    """The documents of one file: a text file is one, a table has one per row in `column`."""
+def read_file(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of `columns` in each row of one file; a text file is a single row with a single value."""
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
     if suffix is None:
         raise InputError(f"data.dataset: {path}: unknown kind of file; allowed: {', '.join(SUFFIXES)}")
     if suffix in (".txt", ".txt.gz"):
-        return [_read_text(path)]
-    if suffix in (".jsonl", ".jsonl.gz"):
-        return _read_jsonl(path, column)
-    return _read_table(path, column, suffix)
+        if len(columns) > 1:
+            raise InputError(f"data.dataset: {path}: a text file has no columns {', '.join(columns)}")
+        return [(_read_text(path),)]
+    return _read_jsonl(path, columns) if suffix in (".jsonl", ".jsonl.gz") else _read_table(path, columns, suffix)
 
 
 def _read_text(path: Path) -> str:
@@ -206,31 +302,35 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: {error}") from None
 
 
-def _read_jsonl(path: Path, column: str) -> list[str]:
-    texts = []
+def _read_jsonl(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    rows = []
     for number, line in enumerate(_read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            texts.append(_text(json.loads(line)[column], f"{path}: line {number}"))
+            content = json.loads(line)
+            rows.append(tuple(content[column] for column in columns))
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise InputError(f"{path}: line {number}: not a JSON object with a field '{column}'") from None
-    return texts
+            fields = " and ".join(f"'{column}'" for column in columns)
+            raise InputError(f"{path}: line {number}: not a JSON object with a field {fields}") from None
+    return rows
 
 
-def _read_table(path: Path, column: str, suffix: str) -> list[str]:
+def _read_table(path: Path, columns: Sequence[str], suffix: str) -> list[tuple[Any, ...]]:
     import pandas
 
     try:
         if suffix == ".parquet":
             table = pandas.read_parquet(path)
         else:
-            table = pandas.read_csv(path, sep="\t" if suffix == ".tsv" else ",", keep_default_na=False)
+            separator = "\t" if suffix == ".tsv" else ","
+            table = pandas.read_csv(path, sep=separator, keep_default_na=False, dtype=str)
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    if column not in table.columns:
-        raise InputError(f"{path}: no column '{column}'; there are: {', '.join(map(str, table.columns))}")
-    return [_text(value, f"{path}: row {row}") for row, value in enumerate(table[column].tolist())]
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(f"{path}: no column '{column}'; there are: {', '.join(map(str, table.columns))}")
+    return list(zip(*(table[column].tolist() for column in columns), strict=True))
 
 
 def _text(value: object, where: str) -> str:
@@ -239,7 +339,7 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _from_hub(arguments: DataArguments) -> dict[str, list[str]]:
+def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
     """A Hub data set that needs no loading script (`datasets` 5 runs none)."""
     import datasets
 
@@ -252,8 +352,13 @@ def _from_hub(arguments: DataArguments) -> dict[str, list[str]]:
         raise InputError(
             f"data.dataset: '{arguments.dataset}' is no file, no folder of HF_VARIANTS_DATA, and the Hub says: {first}"
         ) from None
-    column = arguments.text_column
     for split, table in loaded.items():
-        if column not in table.column_names:
-            raise InputError(f"data.text_column: {arguments.dataset} ({split}) has {', '.join(table.column_names)}")
-    return {split: list(loaded[split][column]) for split in SPLITS if split in loaded}
+        for column in columns:
+            if column not in table.column_names:
+                have = ", ".join(table.column_names)
+                raise InputError(f"data: {arguments.dataset} ({split}) has no column '{column}'; there are: {have}")
+    return {
+        split: list(zip(*(loaded[split][column] for column in columns), strict=True))
+        for split in SPLITS
+        if split in loaded
+    }

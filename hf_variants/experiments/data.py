@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .arguments import InputError, TokenizerArguments
-from .corpora import Corpus
+from .corpora import Corpus, find_local
 
 ROLES = {
     "[PAD]": "pad_token",
@@ -26,7 +26,8 @@ ROLES = {
     "[BOS]": "bos_token",
     "[EOS]": "eos_token",
 }
-TRAINED = ("character", "wordpiece")  # kinds of tokenizer that are trained here
+END_OF_TEXT = "<|endoftext|>"  # GPT-2's only special token: begins texts and ends them
+TRAINED = ("character", "wordpiece", "bpe")  # kinds of tokenizer that are trained here
 CHUNK = 50_000  # characters that are tokenized at a time
 
 
@@ -38,9 +39,11 @@ def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: i
     kind = arguments.tokenizer
     if kind not in TRAINED:
         return _load_tokenizer(kind)
-    train = _train_characters if kind == "character" else _train_wordpiece
+    train = {"character": _train_characters, "wordpiece": _train_wordpiece, "bpe": _train_bpe}[kind]
     backend = train(arguments, corpus.splits["train"])
-    roles = {ROLES[token]: token for token in arguments.special_tokens if token in ROLES}
+    roles = {ROLES[token]: token for token in special_tokens(arguments) if token in ROLES}
+    if kind == "bpe":
+        roles = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} | roles
     names = (
         ["input_ids", "token_type_ids", "attention_mask"] if kind == "wordpiece" else ["input_ids", "attention_mask"]
     )
@@ -51,13 +54,20 @@ def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: i
     return tokenizer
 
 
+def special_tokens(arguments: TokenizerArguments) -> list[str]:
+    """The special tokens of a trained tokenizer. BPE has GPT-2's one where the recipe leaves them at the default."""
+    if arguments.tokenizer == "bpe" and arguments.special_tokens == TokenizerArguments().special_tokens:
+        return [END_OF_TEXT]
+    return list(arguments.special_tokens)
+
+
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(find_local(name) or name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(
-            f"tokenizer.tokenizer: '{name}'; allowed: character, wordpiece, a folder, a Hub name ({first})"
+            f"tokenizer.tokenizer: '{name}'; allowed: {', '.join(TRAINED)}, a folder, a Hub name ({first})"
         ) from None
 
 
@@ -94,12 +104,35 @@ def _train_wordpiece(arguments: TokenizerArguments, texts: Sequence[str]) -> Tok
     return backend
 
 
+def _train_bpe(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
+    """GPT-2's byte-level BPE (Radford et al., 2019): any text comes back byte for byte."""
+    specials = special_tokens(arguments)
+    if END_OF_TEXT not in specials:
+        raise InputError(f"tokenizer.special_tokens: bpe needs {END_OF_TEXT}")
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=arguments.vocab_size,
+        special_tokens=specials,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
 # ---- packed blocks -------------------------------------------------------------------------------------------------
+
+
+def separator_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The token that follows every document: the sep token, else the eos token, else none."""
+    return tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
 
 
 def tokenize_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
     """All documents as one row of token ids (int32), a separator after each where there are several."""
-    separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+    separator = separator_id(tokenizer)
     pieces: list[np.ndarray] = []
     for text in texts:
         chunks = _chunks(text)
@@ -154,6 +187,18 @@ class PackedBlocks:
         """Every block in order, or the first `limit` ones: int64 `(blocks, block_size)`."""
         count = min(len(self), limit or len(self))
         return self.rows(np.arange(count) * self.block_size)
+
+    def windows(self, stride: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Blocks that advance by `stride`, over all tokens or those of the first `limit` blocks.
+
+        Returns the blocks, int64 `(windows, block_size)`, and of that shape which tokens are new, so that each token
+        is new once. The last block ends with the text, and may overlap more with the one before.
+        """
+        size, end = self.block_size, len(self.tokens) if limit is None else limit * self.block_size
+        last = min(end, len(self.tokens)) - size
+        starts = np.unique(np.append(np.arange(0, last, stride), last))
+        ends = np.append(0, starts[:-1] + size)
+        return self.rows(starts), starts[:, None] + np.arange(size) >= ends[:, None]
 
 
 class BlockOrder:

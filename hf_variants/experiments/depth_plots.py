@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from .plots import _INK, _legend, _save, _style, _tidy
-from .results import short_count
+from .views import short_count
 
 GATE_OPENING = "gate_opening.png"
 LESIONS = "lesions.png"

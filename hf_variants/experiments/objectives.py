@@ -2,11 +2,13 @@
 """What is learned from a block of tokens.
 
 An objective is a small class with three things: `prepare` makes inputs and labels, `losses` scores a model's output
-per token, and `metrics` names the `evaluate.Metric` classes that summarise an evaluation. A recipe may name one of its
-own: `objective: my_objective.py:MyObjective`.
+per token, and `metrics` names the `evaluate.Metric` classes that summarise an evaluation. It may have two more:
+`for_model(config)` gives the objective as this model needs it, and `finish(model, corpus, block_size)` what a finished
+model adds to the record (a dictionary). A recipe may name one of its own: `objective: my_objective.py:MyObjective`.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from .arguments import DivergedError, InputError, ObjectiveArguments
-
-IGNORED = -100
+from .causal_lm import IGNORED, CausalLanguageModeling
 
 
 class MaskedLanguageModeling:
@@ -65,7 +66,7 @@ class MaskedLanguageModeling:
         return {"loss": loss, "prediction": logits.detach().argmax(-1), "label": labels}
 
 
-OBJECTIVES: dict[str, type] = {"masked_lm": MaskedLanguageModeling}
+OBJECTIVES: dict[str, type] = {"masked_lm": MaskedLanguageModeling, "causal_lm": CausalLanguageModeling}
 
 
 def build_objective(arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -94,10 +95,17 @@ def _load_class(path: Path, class_name: str) -> type:
 
 
 class FixedEvaluation:
-    """One split prepared once with a fixed seed, so that every model and every moment is asked the same questions."""
+    """One split prepared once with a fixed seed, so that every model and every moment is asked the same questions.
 
-    def __init__(self, rows: np.ndarray, objective: Any, seed: int, batch_size: int) -> None:
+    Where only a part of `rows` is to be scored, `new` of the same shape says which tokens.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, objective: Any, seed: int, batch_size: int, new: np.ndarray | None = None
+    ) -> None:
         self.batch, _ = objective.prepare(rows, np.random.default_rng([seed, 3]))
+        if new is not None:
+            self.batch["labels"] = np.where(new, self.batch["labels"], IGNORED)
         self.objective, self.batch_size, self.size = objective, batch_size, len(rows)
 
     @torch.no_grad()
@@ -122,12 +130,16 @@ class FixedEvaluation:
 
 def evaluate_split(model: torch.nn.Module, evaluation: FixedEvaluation, accelerator: Any) -> dict[str, float]:
     """The objective's metrics over one prepared split, e.g. {"loss": 1.92, "perplexity": 6.82, "accuracy": 0.43}."""
+    return summarise_scores(evaluation.scores(model, accelerator), evaluation.objective.metrics)
+
+
+def summarise_scores(scores: dict[str, np.ndarray], names: Sequence[str]) -> dict[str, float]:
+    """The named metrics of an evaluation's per-token arrays. Raises DivergedError where a loss is not finite."""
     from .metrics import load_metric
 
-    scores = evaluation.scores(model, accelerator)
     if not np.isfinite(scores["loss"]).all():
         raise DivergedError("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
     results: dict[str, float] = {}
-    for name in evaluation.objective.metrics:
+    for name in names:
         results |= load_metric(name).score(scores)
     return {name: float(value) for name, value in results.items()}

@@ -1,5 +1,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""The two figures of a comparison, drawn from `results.json` alone: loss curves, and quality against cost.
+"""The figures of a comparison, drawn from `results.json` alone: loss curves, quality against cost, and over cells
+of several context lengths the difference and the speed against the length.
 
 Figures are made without pyplot: it keeps every figure alive and picks a backend for the whole process.
 """
@@ -14,16 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .results import short_count
+from .overview import challengers, main_test
+from .views import short_count
 
 LOSS_CURVES = "loss_curves.png"
 COST_QUALITY = "cost_quality.png"
+CONTEXT_LENGTH = "context_length.png"
 
 # Okabe and Ito's palette without its yellow, which vanishes on white; every arm has its own marker as well.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _INK = "#333333"
 _CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
+_SECOND = {"markerfacecolor": "white", "linestyle": "--"}
 _MARK = {
     "linestyle": "none", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.8, "capsize": 3,
     "elinewidth": 1.2, "zorder": 5,
@@ -67,6 +71,67 @@ def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
     axes[0].set_ylabel(f"final {results['split']} {results['metric']}\n({results['unit']})")
     _legend(figure, axes[0])
     return _save(figure, path)
+
+
+def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
+    """Over cells: each arm's difference to the baseline, and its speed as a multiple of the baseline's, against the
+    context length in tokens (logarithmic). Cells with the same data are joined by a line; lines are moved a little
+    sideways so that they don't hide each other."""
+    figure = _figure(2, width=5.4)
+    quality, speed = figure.subplots(1, 2)
+    groups = _by_length(overview)
+    for index, ((arm, data), cells) in enumerate(groups.items()):
+        style = {"color": _style(index)[0], "marker": _style(index)[1]}
+        cells = [{**cell, "at": cell["block_size"] * 2 ** (0.04 * (2 * index + 1 - len(groups)))} for cell in cells]
+        for view, options in (("equal_tokens", {}), ("equal_time", _SECOND)):
+            _draw_differences(quality, cells, view, arm, style | options, f"{arm}, {data}" if not options else None)
+        for key, options in (("training_speed_ratio", {}), ("inference_speed_ratio", _SECOND)):
+            timed = [cell for cell in cells if cell["arms"][arm][key] is not None]
+            ratios = [cell["arms"][arm][key] for cell in timed]
+            speed.plot([cell["at"] for cell in timed], ratios, markersize=6, linewidth=1.4, **style | options)
+    lengths = sorted({cell["block_size"] for cell in overview["cells"].values()})
+    for axis, level in ((quality, 0.0), (speed, 1.0)):
+        _tidy(axis)
+        axis.axhline(level, color=_INK, linestyle=":", linewidth=1.0, zorder=1)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(lengths, [str(length) for length in lengths], minor=False)
+        axis.set_xlabel("context length (tokens)")
+    quality.set_ylabel(_difference_label(overview))
+    speed.set_ylabel("speed, multiple of the baseline's")
+    speed.set_ylim(bottom=0)
+    quality.set_title("filled: equal tokens, hollow: equal training time", fontsize=9, color=_INK)
+    speed.set_title("filled: training, hollow: inference", fontsize=9, color=_INK)
+    _legend(figure, quality)
+    figure.supxlabel("Bars: 95 % interval over seeds; none where there is one seed.", fontsize=8, color=_INK)
+    return _save(figure, path)
+
+
+def _by_length(overview: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The cells of every arm and data set, rising in context length."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for cell in sorted(overview["cells"].values(), key=lambda cell: cell["block_size"]):
+        for arm in challengers(cell):
+            groups.setdefault((arm, cell["data"]["name"]), []).append(cell)
+    return groups
+
+
+def _draw_differences(
+    axis: Axes, cells: list[Mapping[str, Any]], view: str, arm: str, style: dict[str, Any], label: str | None
+) -> None:
+    found = [(cell["at"], main_test(cell, view, arm)) for cell in cells]
+    found = [(length, row) for length, row in found if row is not None]
+    points = [{"mean": row["difference"], "ci95": row["ci95"]} for _, row in found]
+    if points:
+        lengths = [length for length, _ in found]
+        options = {"capsize": 3, "elinewidth": 1.2, "markersize": 6, "linewidth": 1.4} | style
+        axis.errorbar(lengths, [point["mean"] for point in points], _errors(points), label=label, **options)
+
+
+def _difference_label(overview: Mapping[str, Any]) -> str:
+    cells = list(overview["cells"].values())
+    better = "lower" if cells[0]["lower_is_better"] else "higher"
+    units = " or ".join(dict.fromkeys(cell["unit"] for cell in cells))
+    return f"{cells[0]['metric']}, arm minus {cells[0]['baseline']}\n({units}; {better} is better)"
 
 
 def _figure(panels: int, width: float) -> Figure:

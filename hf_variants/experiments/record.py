@@ -150,7 +150,8 @@ def training_flops_per_token(model: torch.nn.Module, block_size: int) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next(model.parameters()).device
-    ids = torch.zeros(1, block_size, dtype=torch.long, device=device)
+    token = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0  # some models warn of padding
+    ids = torch.full((1, block_size), token, device=device)
     was_training = model.training
     model.eval()  # dropout would draw from the generators
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

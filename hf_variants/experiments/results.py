@@ -7,28 +7,22 @@ a run is evaluated after a short decay branch at each compared budget, so its fi
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from . import significance
-from .significance import PairedDifference
+from .views import Record, Runs, build_views, short_verdict, verdict_sentences
 
 SCHEMA = 1
-VIEWS = ("equal_tokens", "equal_time", "equal_flops", "parameter_matched")
-PARAMETER_TOLERANCE = 0.02
 MASKED_LM = "masked_lm"
-LOWER_IS_BETTER = ("loss", "perplexity")
+CAUSAL_LM = "causal_lm"
+LOWER_IS_BETTER = ("loss", "perplexity", "bits_per_byte")
 SPLITS = ("validation", "test")
+WRITTEN = ("samples", "answers", "remarks")
 
 _TIMING_KEYS = ("train_step_ms", "train_step_ms_quartiles", "inference_ms", "inference_batch", "peak_memory_mb")
-# The costs of two arms are products of floats: equal ones differ by rounding, which is not extrapolation.
-_SAME_COST = 1e-9
-
-Record = dict[str, Any]
-Runs = dict[str, dict[str, Record]]
 
 
 def build_results(
@@ -60,7 +54,7 @@ def build_results(
         "timing": timing,
     }
     results["verdicts"] = verdict_sentences(results)
-    results["verdict"] = _short_verdict(results)
+    results["verdict"] = short_verdict(results)
     # A round trip leaves plain JSON types only, and refuses NaN.
     return json.loads(json.dumps(results, allow_nan=False))
 
@@ -131,7 +125,8 @@ def _objective(runs: Runs) -> str:
 
 
 def _unit(metric: str, objective: str) -> str:
-    units = {"loss": "nats per masked token" if objective == MASKED_LM else "nats", "accuracy": "share correct"}
+    nats = {MASKED_LM: "nats per masked token", CAUSAL_LM: "nats per token"}.get(objective, "nats")
+    units = {"loss": nats, "accuracy": "share correct", "bits_per_byte": "bits per byte"}
     return units.get(metric, metric)
 
 
@@ -162,6 +157,7 @@ def _arm(
         "hyperparameters": _hyperparameters(recipe),
         "curve": _curve(by_seed),
         "marks": _marks(by_seed, head),
+        **_written(by_seed, head),
     }
 
 
@@ -190,6 +186,12 @@ def _metrics(by_seed: dict[str, Record]) -> dict[str, Any]:
 def _summary(per_seed: dict[str, float]) -> dict[str, Any]:
     mean, ci95 = significance.mean_and_ci(list(per_seed.values()))
     return {"per_seed": per_seed, "mean": mean, "ci95": ci95}
+
+
+def _written(by_seed: dict[str, Record], head: dict[str, Any]) -> dict[str, Any]:
+    """What the published model wrote: samples, answers to questions, remarks; only what its record holds."""
+    best = by_seed[str(_best_seed(by_seed, head))]
+    return {name: best[name] for name in WRITTEN if best.get(name)}
 
 
 def _best_seed(by_seed: dict[str, Record], head: dict[str, Any]) -> int:
@@ -238,209 +240,6 @@ def _marks(by_seed: dict[str, Record], head: dict[str, Any]) -> list[dict[str, A
             mean, ci95 = significance.mean_and_ci(values)
             marks.append({"tokens": _mean(mark["tokens"] for mark in column), "mean": mean, "ci95": ci95})
     return marks
-
-
-# ---------------------------------------------------------------- the views
-
-
-def build_views(
-    head: Mapping[str, Any], runs: Runs, timing: Mapping[str, Any] | None, matched: Mapping[str, str]
-) -> dict[str, Any]:
-    """`views` (rows per view, Holm-corrected within each) and `views_omitted` (what was left out, and why)."""
-    quiet = (timing or {}).get("arms") or {}
-    seconds = {arm: (quiet.get(arm) or {}).get("seconds_per_token") for arm in runs}
-    flops = {arm: next(iter(by_seed.values()))["flops_per_token"] for arm, by_seed in runs.items()}
-    pairs = [(arm, head["baseline"]) for arm in runs if arm != head["baseline"]]
-    makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "equal_tokens": lambda: [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
-        "equal_time": lambda: [_equal_cost(head, runs, *pair, seconds, "timing of a quiet run") for pair in pairs],
-        "equal_flops": lambda: [_equal_cost(head, runs, *pair, flops, "FLOPs per token") for pair in pairs],
-        "parameter_matched": lambda: _parameter_matched(head, runs, matched),
-    }
-    views, omitted = {}, {}
-    for view in VIEWS:
-        rows = makers[view]()
-        omitted[view] = [row for row in rows if "reason" in row]
-        views[view] = _with_verdicts([row for row in rows if "reason" not in row], head["lower_is_better"])
-    return {"views": views, "views_omitted": omitted}
-
-
-def _series(head: Mapping[str, Any], by_seed: dict[str, Record]) -> dict[str, dict[int, float]]:
-    """Per seed: tokens -> the metric after the decay branch that ended there."""
-    metric, split = head["metric"], head["split"]
-    return {
-        seed: {m["tokens"]: m[split][metric] for m in record["marks"] if metric in (m.get(split) or {})}
-        for seed, record in by_seed.items()
-    }
-
-
-def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -> list[dict[str, Any]]:
-    first, second = _series(head, runs[arm]), _series(head, runs[against])
-    seeds = [seed for seed in first if seed in second]
-    if not seeds:
-        return [_omit(arm, against, "no seed was run for both arms")]
-    budgets = sorted(set.intersection(*(set(first[s]) & set(second[s]) for s in seeds)))
-    if not budgets:
-        return [_omit(arm, against, "no token budget at which both arms were evaluated")]
-    return [
-        _row(arm, against, budget, {s: first[s][budget] for s in seeds}, {s: second[s][budget] for s in seeds})
-        for budget in budgets
-    ]
-
-
-def _equal_cost(
-    head: Mapping[str, Any], runs: Runs, arm: str, against: str, per_token: Mapping[str, float | None], source: str
-) -> dict[str, Any]:
-    """One row at the largest cost that both arms reach, linear in log(cost) between marks; never extrapolated.
-
-    A loss that flattens lies below the straight line between two marks, so interpolation wrongs the arm that it is
-    applied to. A verdict against that arm therefore has to hold against its next mark too, or the row gets a caveat.
-    """
-    if not per_token[arm] or not per_token[against]:
-        return _omit(arm, against, f"no {source} for both arms")
-    curves = {name: _cost_curves(head, runs[name], per_token[name]) for name in (arm, against)}
-    if not set(curves[arm]) & set(curves[against]):
-        return _omit(arm, against, "no seed was run for both arms")
-    every = [costs for by_seed in curves.values() for costs, _ in by_seed.values()]
-    budget = min(costs[-1] for costs in every)
-    if any(costs[0] > budget * (1 + _SAME_COST) for costs in every):
-        return _omit(arm, against, "the two arms' evaluated costs do not overlap: it would need extrapolation")
-    at = {name: {s: _interpolate(budget, *curve) for s, curve in by_seed.items()} for name, by_seed in curves.items()}
-    tokens = {name: round(budget / per_token[name]) for name in (arm, against)}
-    between = [name for name in (arm, against) if not _at_a_mark(budget, curves[name])]
-    row = {**_row(arm, against, budget, at[arm], at[against]), "tokens": tokens, "interpolated": between}
-    loser = arm if (row["difference"] > 0) == head["lower_is_better"] else against
-    if loser not in between:
-        return row
-    at[loser] = {s: _next_mark(budget, *curve) for s, curve in curves[loser].items()}
-    return {**row, **_benefit_of_doubt(row, _row(arm, against, budget, at[arm], at[against]), loser)}
-
-
-def _cost_curves(
-    head: Mapping[str, Any], by_seed: dict[str, Record], per_token: float
-) -> dict[str, tuple[list[float], list[float]]]:
-    return {
-        seed: ([tokens * per_token for tokens in sorted(series)], [series[tokens] for tokens in sorted(series)])
-        for seed, series in _series(head, by_seed).items()
-    }
-
-
-def _interpolate(budget: float, costs: list[float], losses: list[float]) -> float:
-    return float(np.interp(math.log(budget), np.log(costs), losses))
-
-
-def _next_mark(budget: float, costs: list[float], losses: list[float]) -> float:
-    return next(loss for cost, loss in zip(costs, losses, strict=True) if cost >= budget * (1 - _SAME_COST))
-
-
-def _benefit_of_doubt(row: Mapping[str, Any], generous: Mapping[str, Any], loser: str) -> dict[str, Any]:
-    found = {"difference_at_next_mark": generous["difference"]}
-    sign = 1.0 if row["difference"] > 0 else -1.0
-    claimed, kept = (
-        interval is not None and min(sign * bound for bound in interval) > 0
-        for interval in (row["ci95"], generous["ci95"])
-    )
-    if kept or not claimed:
-        return found
-    text = f"not against {loser}'s next mark, where the difference is {generous['difference']:+.3f}"
-    return {**found, "caveat": f"it holds by interpolation only, {text}"}
-
-
-def _at_a_mark(budget: float, curves: Mapping[str, tuple[list[float], list[float]]]) -> bool:
-    return all(any(abs(cost - budget) <= _SAME_COST * budget for cost in costs) for costs, _ in curves.values())
-
-
-def _parameter_matched(head: Mapping[str, Any], runs: Runs, matched: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Every pair within 2 % of parameters, at the full budget; `against` is the earlier arm, or as `matched` says."""
-    rows = []
-    counts = {arm: next(iter(by_seed.values()))["parameters"] for arm, by_seed in runs.items()}
-    order = sorted(runs, key=lambda arm: arm != head["baseline"])
-    for against, arm in combinations(order, 2):
-        if matched.get(against) == arm:
-            arm, against = against, arm
-        if abs(counts[arm] - counts[against]) <= PARAMETER_TOLERANCE * counts[against]:
-            last = _equal_tokens(head, runs, arm, against)[-1]
-            rows.append({**last, "parameters": {name: counts[name] for name in (arm, against)}})
-        elif matched.get(arm) == against:
-            ratio = counts[arm] / counts[against]
-            rows.append(_omit(arm, against, f"named as a match, but {arm} has {ratio:.3f} times the parameters"))
-    return rows
-
-
-def _row(
-    arm: str, against: str, budget: float, values: Mapping[str, float], others: Mapping[str, float]
-) -> dict[str, Any]:
-    paired = significance.paired_difference(values, others)
-    numbers = {"difference": paired.difference, "ci95": paired.ci95, "p": paired.p, "seeds": paired.seeds}
-    return {"arm": arm, "against": against, "budget": budget, **numbers}
-
-
-def _omit(arm: str, against: str, reason: str) -> dict[str, Any]:
-    return {"arm": arm, "against": against, "reason": reason}
-
-
-def as_paired(row: Mapping[str, Any]) -> PairedDifference:
-    """A view's row as the difference it was made from."""
-    ci95 = None if row["ci95"] is None else tuple(row["ci95"])
-    return PairedDifference(row["difference"], ci95, row["p"], row["seeds"])
-
-
-def _with_verdicts(rows: list[dict[str, Any]], lower_is_better: bool) -> list[dict[str, Any]]:
-    corrected = significance.holm([row["p"] for row in rows])
-    return [
-        {**row, "p_holm": p, "verdict": significance.verdict(as_paired(row), p, lower_is_better, row.get("caveat"))}
-        for row, p in zip(rows, corrected, strict=True)
-    ]
-
-
-def verdict_sentences(results: Mapping[str, Any]) -> list[str]:
-    """Per arm: the largest equal-token budget, then equal training time and FLOPs, then parameter-matched pairs."""
-    views, sentences = results["views"], []
-    for arm in results["arms"]:
-        rows = [row for row in views["equal_tokens"] if row["arm"] == arm]
-        sentences += [_sentence(results, "equal_tokens", row) for row in rows[-1:]]
-        for view in ("equal_time", "equal_flops"):
-            sentences += [_sentence(results, view, row) for row in views[view] if row["arm"] == arm]
-    baseline = results["baseline"]
-    pairs = [row for row in views["parameter_matched"] if baseline not in (row["arm"], row["against"])]
-    return sentences + [_sentence(results, "parameter_matched", row) for row in pairs]
-
-
-def _short_verdict(results: Mapping[str, Any]) -> str:
-    """The equal-token sentences, and those of any other view that comes to another conclusion for the same arms."""
-    views, chosen = results["views"], []
-    for arm in results["arms"]:
-        rows = [row for row in views["equal_tokens"] if row["arm"] == arm]
-        chosen += [_sentence(results, "equal_tokens", row) for row in rows[-1:]]
-        others = [(view, row) for view in ("equal_time", "equal_flops") for row in views[view] if row["arm"] == arm]
-        chosen += [_sentence(results, v, row) for v, row in others if rows and row["verdict"] != rows[-1]["verdict"]]
-    return " ".join(chosen) or "Nothing to compare yet: no other arm has a finished run."
-
-
-def _sentence(results: Mapping[str, Any], view: str, row: Mapping[str, Any]) -> str:
-    where = f"at {describe_budget(view, row['budget'])} on {results['split']}"
-    unit = {"loss": "nats"}.get(results["metric"], results["metric"])
-    lower, caveat = results["lower_is_better"], row.get("caveat")
-    return significance.verdict_sentence(
-        row["arm"], row["against"], as_paired(row), where, row["p_holm"], unit, lower, caveat
-    )
-
-
-def describe_budget(view: str, budget: float) -> str:
-    """A view's budget in words, e.g. `4.0 M tokens`, `61.2 s of training`, `3.1e+13 training FLOPs`."""
-    if view == "equal_time":
-        return f"{budget:.1f} s of training"
-    if view == "equal_flops":
-        return f"{budget:.2e} training FLOPs"
-    return f"{short_count(budget)} tokens" + (" and matched parameters" if view == "parameter_matched" else "")
-
-
-def short_count(number: float) -> str:
-    """4 000 000 -> `4.0 M`; below a thousand the number itself."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}" if number >= 10 * size else f"{number / size:.1f} {unit}"
-    return f"{number:g}"
 
 
 # ---------------------------------------------------------------- the rest

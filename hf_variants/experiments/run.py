@@ -23,9 +23,9 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrain
 
 import hf_variants
 
-from .arguments import SECTIONS, InputError, ModelArguments, Recipe
-from .corpora import Corpus, load_corpus
-from .data import TRAINED, BlockOrder, PackedBlocks, StepDataset, build_tokenizer, tokenize_documents
+from .arguments import SECTIONS, DataArguments, InputError, ModelArguments, Recipe
+from .corpora import Corpus, find_local, load_corpus
+from .data import TRAINED, BlockOrder, PackedBlocks, StepDataset, build_tokenizer, separator_id, tokenize_documents
 from .loop import Loop
 from .objectives import FixedEvaluation, build_objective
 from .record import (
@@ -70,8 +70,25 @@ def prepare(recipe: Recipe) -> Prepared:
     size = recipe.data.block_size
     tokenizer = build_tokenizer(recipe.tokenizer, corpus, size)
     objective = build_objective(recipe.objective, tokenizer)
+    if objective.auto_class != "AutoModelForCausalLM" and recipe.data.eval_stride is not None:
+        raise InputError(f"data.eval_stride: is for causal_lm; objective.objective is {recipe.objective.objective}")
+    if objective.auto_class == "AutoModelForCausalLM" and corpus.questions and separator_id(tokenizer) is None:
+        raise InputError("tokenizer: answers need an eos or sep token that ends them; this tokenizer has neither")
     blocks = {s: PackedBlocks(tokenize_documents(tokenizer, texts), size, s) for s, texts in corpus.splits.items()}
     return Prepared(corpus, tokenizer, objective, blocks)
+
+
+def for_model(prepared: Prepared, config: PreTrainedConfig, data: DataArguments) -> Prepared:
+    """The same with the objective as this model needs it. Raises InputError where blocks are too short for it."""
+    horizon = getattr(config, "prediction_horizon", 1)
+    if horizon > data.block_size - (data.eval_stride or 1):
+        raise InputError(
+            f"data: block_size {data.block_size} is below prediction_horizon {horizon} + eval_stride "
+            f"{data.eval_stride or 1}"
+        )
+    if not hasattr(prepared.objective, "for_model"):
+        return prepared
+    return dataclasses.replace(prepared, objective=prepared.objective.for_model(config))
 
 
 # ---- model ---------------------------------------------------------------------------------------------------------
@@ -112,7 +129,12 @@ def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrai
             f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows"
         )
     cls = known[arguments.model_type]
-    _refuse_unknown_fields(arguments.overrides, cls())
+    default = cls()
+    _refuse_unknown_fields(arguments.overrides, default)
+    for name in ("bos_token_id", "eos_token_id"):  # a default that means nothing in this vocabulary
+        token, size = getattr(default, name, None), settings["vocab_size"]
+        if isinstance(token, int) and isinstance(size, int) and token >= size:
+            settings = {name: None} | settings
     return cls(**settings)
 
 
@@ -177,7 +199,8 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
 # ---- run -----------------------------------------------------------------------------------------------------------
 
 
-BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every")
+BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
+               "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
 
 
 def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
@@ -196,7 +219,8 @@ def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
                 content.setdefault(section, {})[field.name] = value
     tokenizer = recipe.tokenizer.tokenizer if recipe.tokenizer.tokenizer not in TRAINED else None
     local = (recipe.model.name_or_path, tokenizer, recipe.objective.objective.rpartition(":")[0])
-    digests = {name: _digest(Path(name)) for name in local if name and Path(name).exists()}
+    found = {name: Path(name) if name != tokenizer else find_local(name) for name in local if name}
+    digests = {name: _digest(path) for name, path in found.items() if path is not None and path.exists()}
     content |= {"local_files": digests} if digests else {}
     return json.loads(json.dumps(content | {"data_fingerprint": prepared.corpus.fingerprint}))
 
@@ -249,6 +273,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     accelerator = new_accelerator(recipe, folder)
     set_seed(recipe.training.seed)
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+    prepared = for_model(prepared, config, recipe.data)
     model = build_model(recipe.model, config, prepared.objective.auto_class)
     check_block(model, prepared)
     claim_folder(folder, identity(recipe, prepared))
@@ -264,6 +289,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
         tracker.finish()
     record = _record(recipe, folder, prepared, model, progress.seconds)
     if accelerator.is_main_process:
+        finish(record, prepared, model, recipe.data.block_size)
         _keep(folder, prepared, model, record)
     accelerator.wait_for_everyone()
     return record
@@ -276,22 +302,22 @@ def _build_loop(
     order = BlockOrder(blocks["train"], training.batch_size, training.seed, recipe.data.random_phase)
     parts, rank, world = training.gradient_accumulation_steps, accelerator.process_index, accelerator.num_processes
     dataset = StepDataset(order, prepared.objective, training.seed, parts, rank, world)
-    evaluations = {
-        split: FixedEvaluation(
-            blocks[split].all_rows(recipe.data.max_eval_blocks),
-            prepared.objective,
-            recipe.objective.eval_seed,
-            training.eval_batch_size,
-        )
-        for split in ("validation", "test")
-        if split in blocks
-    }
+    evaluations = {s: _evaluation(recipe, prepared, s) for s in ("validation", "test") if s in blocks}
 
     def snapshot(model: PreTrainedModel, step: int) -> None:
         if accelerator.is_main_process:
             _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
     return Loop(accelerator, model, dataset, evaluations, training, phases, folder, snapshot)
+
+
+def _evaluation(recipe: Recipe, prepared: Prepared, split: str) -> FixedEvaluation:
+    data, blocks = recipe.data, prepared.blocks[split]
+    rows, new = blocks.all_rows(data.max_eval_blocks), None
+    if data.eval_stride is not None:
+        rows, new = blocks.windows(data.eval_stride, data.max_eval_blocks)
+    batch_size = recipe.training.eval_batch_size
+    return FixedEvaluation(rows, prepared.objective, recipe.objective.eval_seed, batch_size, new)
 
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
@@ -318,6 +344,15 @@ def _record(
     about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)
     finished = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     return about | {"environment": environment(), "finished": finished}
+
+
+def finish(record: dict[str, Any], prepared: Prepared, model: PreTrainedModel, block_size: int) -> None:
+    """Adds to the record, in place, what the objective has a finished model do."""
+    if hasattr(prepared.objective, "finish"):
+        found = prepared.objective.finish(model, prepared.corpus, block_size)
+        for split, values in found.pop("metrics", {}).items():
+            record["marks"][-1].setdefault(split, {}).update(values)
+        record.update(found)
 
 
 def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict[str, Any]) -> None:

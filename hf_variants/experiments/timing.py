@@ -2,6 +2,7 @@
 """Speed measured so that it can be believed: candidates alternate in one process, and medians are compared."""
 
 import ctypes
+import functools
 import gc
 import os
 import statistics
@@ -11,9 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .record import environment
+from .run import Prepared
 
 
 def alternate(cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
@@ -88,6 +91,26 @@ def training_step(
     optimizer.zero_grad()
 
 
+def default_device() -> str:
+    """Where models are timed."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def precision_context(name: str) -> Callable[[], AbstractContextManager]:
+    """What the training loop runs a forward pass in, for a recipe's `mixed_precision`."""
+    types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return functools.partial(torch.autocast, default_device(), types[name]) if name in types else nullcontext
+
+
+def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
+    """A function of a model: the losses of one fixed training batch of `size` blocks."""
+    rows = prepared.blocks["train"].all_rows(size)
+    rows = np.resize(rows, (size, rows.shape[1]))
+    arrays, _ = prepared.objective.prepare(rows, np.random.default_rng(0))
+    batch = {name: torch.from_numpy(array).to(default_device()) for name, array in arrays.items()}
+    return lambda model: prepared.objective.losses(model, batch)["loss"]
+
+
 def time_models(
     models: Mapping[str, tuple[torch.nn.Module, torch.optim.Optimizer]],
     losses: Callable[[torch.nn.Module], torch.Tensor],
@@ -122,11 +145,13 @@ def _step(
 
 
 def _forward(model: torch.nn.Module, shape: tuple[int, int], precision: Callable) -> Callable[[], None]:
-    ids = torch.zeros(shape, dtype=torch.long, device=next(model.parameters()).device)
+    token = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0  # some models warn of padding
+    ids = torch.full(shape, token, device=next(model.parameters()).device)
+    options = {"use_cache": False} if model.can_generate() else {}  # a pass over a whole text keeps nothing
 
     def forward() -> None:
         with torch.inference_mode(), precision():
-            model.eval()(input_ids=ids)
+            model.eval()(input_ids=ids, **options)
 
     return forward
 

@@ -44,9 +44,16 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Unpack[TransformersKwargs],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend in plain operations: `(batch, heads, seq, head)` in, `(batch, seq, heads, head)` and the weights out."""
+    """Attend in plain operations: `(batch, heads, seq, head)` in, `(batch, seq, heads, head)` and the weights out.
+
+    As for SDPA, a mask is a number to add or says who sees whom, and none means causal attention.
+    """
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is not None:
+    if attention_mask is None and query.shape[2] > 1:
+        attention_mask = torch.ones(weights.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        weights = weights.masked_fill(~attention_mask, torch.finfo(weights.dtype).min)
+    elif attention_mask is not None:
         weights = weights + attention_mask
     weights = nn.functional.softmax(weights, dim=-1)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
@@ -183,16 +190,16 @@ class NanoGptModel(NanoGptPreTrainedModel):
         self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
         self.wpe = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.drop = nn.Dropout(config.embd_pdrop)
-        self.h = nn.ModuleList(self.build_blocks(config))
         self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.add_blocks(config)
         for block in self.h:  # so that the variance of the stream does not grow with depth
             block.attn.c_proj.init_scale = block.mlp.c_proj.init_scale = (2 * len(self.h)) ** -0.5
         self.post_init()
 
-    def build_blocks(self, config: NanoGptConfig) -> list[NanoGptBlock]:
-        """Return the blocks in the order in which they run."""
+    def add_blocks(self, config: NanoGptConfig) -> None:
+        """Register the blocks as `h`, in the order in which they run. A variant may have other blocks."""
         sizes = config.hidden_size, config.num_attention_heads
-        return [self.block_class(config, layer_idx, *sizes) for layer_idx in range(config.num_hidden_layers)]
+        self.h = nn.ModuleList([self.block_class(config, index, *sizes) for index in range(config.num_hidden_layers)])
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.wte
@@ -235,6 +242,7 @@ class NanoGptModel(NanoGptPreTrainedModel):
             past_key_values=past_key_values,
             position_ids=position_ids,
         )
+        use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         if use_cache and past_key_values is None:  # after the mask: with a cache, packed documents go unnoticed
             past_key_values = DynamicCache(config=self.config)
         for block in self.h:
@@ -314,9 +322,7 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        loss = None if labels is None else self.token_loss(logits, labels, **kwargs)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -324,6 +330,12 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def token_loss(
+        self, logits: torch.Tensor, labels: torch.LongTensor, **kwargs: Unpack[TransformersKwargs]
+    ) -> torch.Tensor:
+        """Return the mean loss in nats of predicting each next one of `labels` `(batch, seq)`."""
+        return self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
 
 
 class NanoGptForSequenceClassification(NanoGptPreTrainedModel):

@@ -91,3 +91,38 @@ def tuning() -> dict[str, Any]:
         ]
         for arm in PARAMETERS
     }  # fmt: skip
+
+
+def written(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as one of a causal language model, with samples, answers and a remark."""
+    record["recipe"]["objective"] = {"objective": "causal_lm"}
+    record["recipe"]["model"]["model_type"] = "nanogpt" if record["arm"] == "residual" else "conv_gpt"
+    for mark in record["marks"]:
+        for split in ("validation", "test"):
+            mark[split] |= {"bits_per_byte": mark[split]["loss"] / 2.5}
+        mark["test"] |= {"exact_match": 0.5}
+    examples = [{"prompt": "1 + 1 =", "expected": "2", "answer": "3"}]
+    return record | {
+        "samples": [
+            {"prompt": "", "text": f"```\n# {record['arm']} {record['seed']}"},
+            {"prompt": "To", "text": " be"},
+        ],
+        "answers": {"split": "test", "questions": 4, "correct": 2, "exact_match": 0.5, "examples": examples},
+        "remarks": ["no bits_per_byte: a reason"],
+    }
+
+
+def causal_records() -> list[dict[str, Any]]:
+    return [written(record) for record in records()]
+
+
+def overview_of(**results: dict[str, Any]) -> dict[str, Any]:
+    """The overview of these cells and of one, named `later`, without any run; the n-th has a context of 64 · 4ⁿ."""
+    from hf_variants.experiments.overview import build_overview
+
+    cells = {
+        name: {"description": f"the cell {name}", "block_size": 64 * 4**i, "missing": []}
+        for i, name in enumerate(results)
+    }
+    cells["later"] = {"description": "", "block_size": 4096, "missing": ["residual-seed0", "highway-seed0"]}
+    return build_overview({"name": "many", "question": "Which?", "command": "compare", "cells": cells}, results)

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Recipes: what is read, what is converted, and what is refused with which words."""
 
+import shlex
+
 import pytest
 import yaml
 
@@ -8,6 +10,7 @@ from hf_variants.experiments.arguments import (
     InputError,
     OneLineParser,
     TrainingArguments,
+    command,
     flags_as_recipe,
     merge,
     one_line_errors,
@@ -47,6 +50,11 @@ def with_changes(**sections):
         ({"model": "minbert"}, "model must be a mapping"),
         ({"data": {"split_fractions": [0.5, 0.5]}}, "three shares"),
         ({"data": {"data_fraction": 0}}, "data.data_fraction: 0"),
+        ({"data": {"eval_stride": 128}}, "data.eval_stride: 128; allowed: from 1 to 127"),
+        ({"data": {"answer_column": "a"}}, "give both question_column and answer_column, or neither"),
+        ({"tokenizer": {"tokenizer": "bpe", "vocab_size": 256}}, "tokenizer.vocab_size: 256; allowed: from 257 up"),
+        ({"objective": {"sample_tokens": 0}}, "objective.sample_tokens: 0"),
+        ({"objective": {"samples": -1}}, "objective.samples: -1"),
         ({"objective": {"mask_probability": 1.5}}, "objective.mask_probability: 1.5"),
         ({"objective": {"mask_replace": 0.9, "random_replace": 0.2}}, "objective.random_replace: 0.2"),
     ],
@@ -78,6 +86,18 @@ def test_flags_win_over_the_file(tmp_path):
     assert recipe.training.learning_rate == 2e-3 and recipe.training.budgets == [0.5, 1.0]
     assert recipe.model.overrides == {"hidden_size": 32, "norm_position": "pre"}
     assert flags_as_recipe(parser.parse_args([])) == {}
+
+
+def test_the_command_that_makes_it_again_is_quoted():
+    parser = OneLineParser()
+    parser.add_argument("--config")
+    parser.add_argument("--output_dir")
+    recipe_flags(parser)
+    flags = ["--config", "a.yaml", "--output_dir", "out", "--overrides", "hidden_size=32,norm_position=pre"]
+    given = [*flags, "--sample_prompts", "To be, or", "x", "--max_steps", "3"]
+    again = shlex.split(command("train.py", parser.parse_args(given)))
+    assert again[:3] == ["accelerate", "launch", "training/train.py"]
+    assert vars(parser.parse_args(again[3:])) == vars(parser.parse_args(given))
 
 
 def test_overrides_are_read_as_yaml():

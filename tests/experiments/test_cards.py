@@ -145,6 +145,55 @@ def test_card_of_a_single_run():
     assert f"```sh\n{command}\n```" in model_card({**record, "command": command})
 
 
+def test_card_of_a_causal_language_model():
+    results = build_results(sample.comparison(), sample.causal_records(), sample.timing())
+    card = model_card(results, "highway")
+    found = metadata(card)
+    assert found["pipeline_tag"] == "text-generation"
+    metrics = {m["type"]: m["name"] for m in found["model-index"][0]["results"][0]["metrics"]}
+    assert metrics["loss"] == "loss (nats per token)" and {"bits_per_byte", "perplexity", "exact_match"} <= set(
+        metrics
+    )
+    assert 'pipeline("text-generation", model=repo, trust_remote_code=True)' in code_blocks(card)[0]
+    assert 'generate("1 + 1 =", max_new_tokens=40)' in code_blocks(card)[0]
+    assert "2 of 4 test questions answered exactly (exact match 0.500)" in card
+    assert "````text\n```\n# highway 0\n````" in card
+    assert "No bits_per_byte: a reason." in card
+    assert "2110.13711" in card and "2006.03236" in card and "Unsupervised Multitask Learners" in card
+    baseline = model_card(results, "residual")
+    assert "2110.13711" not in baseline and "Unsupervised Multitask Learners" in baseline
+
+
+def test_tables_of_a_causal_comparison_have_units():
+    results = build_results(sample.comparison(), sample.causal_records(), sample.timing())
+    report = report_markdown(results)
+    assert "| test loss (nats per token) ± 95 % CI | bits per byte ± 95 % CI | perplexity ± 95 % CI |" in report
+    assert "exact match ± 95 % CI" in report and "[samples.md](samples.md)" in report
+    assert not UNSET.search(report) and not UNSET.search(model_card(results, "highway"))
+
+
+def test_the_example_fits_the_model_and_its_prompt_is_a_string(tmp_path):
+    results = build_results(sample.comparison(), sample.causal_records())
+    row = results["arms"]["highway"]
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 12}))
+    assert 'generate("To", max_new_tokens=6)' in model_card(results, "highway", tmp_path)
+    row["answers"]["examples"][0]["prompt"] = "`` `\n"
+    row["samples"] = [{"prompt": 'a "b" \\', "text": ""}]
+    block = code_blocks(model_card(results, "highway"))[0]
+    ast.parse(block)
+    assert 'generate("a \\"b\\" \\\\", max' in block
+    row["samples"][0]["prompt"] = ""
+    assert 'generate("The", max_new_tokens=40)' in model_card(results, "highway")
+
+
+def test_report_says_which_marks_were_compared(results):
+    report = report_markdown(results)
+    assert (
+        "* highway against residual: highway between its marks of 1.0 M tokens (15.0 s) and 4.0 M tokens (60.0 s), "
+        "4.00 times apart; residual at its mark of 4.0 M tokens (48.0 s)" in report
+    )
+
+
 def test_custom_objective_claims_no_pipeline():
     record = single_run()
     record["recipe"]["objective"] = {"objective": "mine.py:Mine"}

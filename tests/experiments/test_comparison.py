@@ -12,9 +12,10 @@ import yaml
 from transformers import AutoModelForMaskedLM
 
 from hf_variants.experiments import comparison as module
+from hf_variants.experiments import timing
 from hf_variants.experiments.arguments import InputError, merge
 from hf_variants.experiments.comparison import Runner, load_comparison, trial_settings
-from hf_variants.experiments.results import VIEWS
+from hf_variants.experiments.views import VIEWS
 from hf_variants.export import check_folder
 from tests.experiments.tiny import tiny_content
 from training import compare
@@ -258,13 +259,13 @@ def test_where_all_trials_diverge_it_is_said(copied):
 
 
 def test_speed_is_measured_in_the_precision_of_the_training(copied, monkeypatch):
-    seen, original = set(), module._one_batch
+    seen, original = set(), timing.one_batch
 
     def noted(prepared, size):
         losses = original(prepared, size)
         return lambda model: seen.add(torch.is_autocast_enabled("cpu")) or losses(model)
 
-    monkeypatch.setattr(module, "_one_batch", noted)
+    monkeypatch.setattr(timing, "one_batch", noted)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     work = runner(*copied)
     work.time(again=True)

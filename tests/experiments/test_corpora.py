@@ -5,13 +5,14 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pandas
 import pytest
 
 from hf_variants.experiments.arguments import DataArguments, InputError
-from hf_variants.experiments.corpora import Corpus, cut, fingerprint, load_corpus
+from hf_variants.experiments.corpora import ANSWER, Corpus, as_question, cut, fingerprint, load_corpus, load_split
 
 TEXT = "".join(f"line {i}\n" for i in range(100))
 
@@ -91,6 +92,60 @@ def test_pydoc_is_built_in():
     sizes = {split: len(texts[0]) for split, texts in corpus.splits.items()}
     assert sum(sizes.values()) > 300_000 and 0.04 < sizes["test"] / sum(sizes.values()) < 0.06
     assert corpus.license == "PSF-2.0" and corpus.hub_id is None
+
+
+def test_arithmetic_is_exact_and_no_question_is_in_two_splits():
+    corpus = load("builtin/arithmetic")
+    documents = [text for texts in corpus.splits.values() for text in texts]
+    assert len({as_question(text)[0] for text in documents}) == len(documents) == 6000
+    assert len(corpus.questions["test"]) >= 200 and corpus.license == "CC0-1.0"
+    for text in documents:
+        prompt, answer = as_question(text)
+        chain, result = answer.split(" #### ")
+        question = prompt.removeprefix("Question: ").removesuffix(ANSWER)
+        assert eval(question) == int(result) and all(0 <= int(n) <= 20 for n in re.findall(r"\d+", text))
+        assert all(eval(left) == int(right) for left, right in (step.split(" = ") for step in chain.split(", ")))
+    assert load("builtin/arithmetic").fingerprint == corpus.fingerprint
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_questions_and_answers(tmp_path, suffix):
+    table = pandas.DataFrame({"q": [f"What is {n}?" for n in range(40)], "a": [f"it is\n#### {n}" for n in range(40)]})
+    path = tmp_path / f"all{suffix}"
+    {".csv": table.to_csv, ".parquet": table.to_parquet}.get(
+        suffix, lambda p: table.to_json(p, orient="records", lines=True)
+    )(path)
+    corpus = load(path, question_column="q", answer_column="a")
+    assert "Question: What is 1?\nAnswer: it is\n#### 1" in corpus.splits["train"]
+    assert set(corpus.questions) == {"validation", "test"}
+    for split, pairs in corpus.questions.items():
+        for text, (prompt, answer) in zip(corpus.splits[split], pairs, strict=True):
+            assert text == f"{prompt} {answer}" and prompt.endswith("?\nAnswer:") and answer.startswith("it is\n####")
+    assert load(path, text_column="q").questions == {}
+
+
+def test_bad_questions_are_named(tmp_path):
+    _write(tmp_path / "a.jsonl", '{"q": "x\\nAnswer: 2", "a": 3}')
+    with pytest.raises(InputError, match="row 0: the question contains a line that begins with 'Answer:'"):
+        load(tmp_path / "a.jsonl", question_column="q", answer_column="a")
+    with pytest.raises(InputError, match="no column 'b'|with a field 'q' and 'b'"):
+        load(tmp_path / "a.jsonl", question_column="q", answer_column="b")
+    _write(tmp_path / "a.txt", TEXT)
+    with pytest.raises(InputError, match="a text file has no columns q, a"):
+        load(tmp_path / "a.txt", question_column="q", answer_column="a")
+    with pytest.raises(InputError, match="both question_column and answer_column"):
+        DataArguments(dataset="x", question_column="q")
+
+
+def test_one_split_is_enough_to_evaluate(tmp_path):
+    _write(tmp_path / "test.txt", TEXT)
+    arguments = DataArguments(dataset=str(tmp_path))
+    assert load_split(arguments, "test") == [TEXT]
+    with pytest.raises(InputError, match="no text in a validation split; there are: test"):
+        load_split(arguments, "validation")
+    _write(tmp_path / "a.txt", TEXT)
+    whole = load(tmp_path / "a.txt")
+    assert load_split(DataArguments(dataset=str(tmp_path / "a.txt")), "test") == whole.splits["test"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Tokenizers, blocks, and an order of data that knows nothing but seed and step."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +19,7 @@ from hf_variants.experiments.data import (
     StepDataset,
     _chunks,
     build_tokenizer,
+    separator_id,
     step_loader,
     tokenize_documents,
 )
@@ -55,8 +59,43 @@ def test_wordpiece_is_berts(tmp_path):
     assert pair["token_type_ids"][-1] == 1
 
 
+def test_bpe_has_the_one_special_token_of_gpt2(tmp_path):
+    trained = build_tokenizer(TokenizerArguments(tokenizer="bpe", vocab_size=270), CORPUS, 8)
+    assert trained.eos_token == trained.bos_token == "<|endoftext|>" and trained.pad_token is None
+    assert len(trained) <= 270 and trained.all_special_ids == [trained.eos_token_id]
+    text = "to  be Ω\n\t¿"
+    ids = trained(text)["input_ids"]
+    trained.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again(text)["input_ids"] == ids and again.decode(ids) == text
+    more = TokenizerArguments(tokenizer="bpe", vocab_size=270, special_tokens=["[PAD]", "<|endoftext|>", "[MASK]"])
+    assert build_tokenizer(more, CORPUS, 8).mask_token == "[MASK]"
+    with pytest.raises(InputError, match="bpe needs <|endoftext|>"):
+        build_tokenizer(TokenizerArguments(tokenizer="bpe", special_tokens=["[PAD]"]), CORPUS, 8)
+
+
+def test_a_tokenizer_of_the_data_folder(tokenizer, tmp_path, monkeypatch):
+    tokenizer.save_pretrained(tmp_path / "mine")
+    monkeypatch.setenv("HF_VARIANTS_DATA", str(tmp_path))
+    loaded = build_tokenizer(TokenizerArguments(tokenizer="mine"), CORPUS, 8)
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("HF_VARIANTS_DATA", "none")) / "gpt2_bpe").exists(), reason="needs HF_VARIANTS_DATA"
+)
+def test_real_gpt2_bpe():
+    from hf_variants.experiments.causal_lm import bytes_per_token
+
+    loaded = build_tokenizer(TokenizerArguments(tokenizer="gpt2_bpe"), CORPUS, 8)
+    assert len(loaded) == 50257 and separator_id(loaded) == 50256
+    text = "Ωmega  §1: it's 2½ \n\n日本"
+    ids = loaded(text)["input_ids"]
+    assert loaded.decode(ids) == text and bytes_per_token(loaded)[ids].sum() == len(text.encode())
+
+
 def test_an_unknown_tokenizer_is_one_line():
-    with pytest.raises(InputError, match="allowed: character, wordpiece"):
+    with pytest.raises(InputError, match="allowed: character, wordpiece, bpe, a folder"):
         build_tokenizer(TokenizerArguments(tokenizer="./nowhere"), CORPUS, 8)
 
 
@@ -76,6 +115,38 @@ def test_documents_are_separated(tokenizer):
 def test_a_split_shorter_than_a_block_is_named():
     with pytest.raises(InputError, match="test split tokenizes to 3 tokens, less than one block of 8"):
         PackedBlocks(np.arange(3), 8, "test")
+
+
+@given(st.integers(2, 9), st.data(), st.integers(9, 70), st.none() | st.integers(1, 9))
+@settings(deadline=None, max_examples=80)
+def test_every_token_is_new_in_exactly_one_window(size, data, length, limit):
+    stride = data.draw(st.integers(1, size - 1))
+    rows, new = PackedBlocks(np.arange(length), size, "test").windows(stride, limit)
+    covered = length if limit is None else min(length, limit * size)
+    assert sorted(rows[new].tolist()) == list(range(covered))
+    assert rows.shape == new.shape == (len(rows), size) and new[0].all()
+    assert not new[1:, 0].any()  # each later token has context, and no less than the window leaves room for
+    assert (new[1:].sum(axis=1) <= stride).all()
+
+
+def test_windows_give_a_causal_evaluation_more_context():
+    """Every token but the first is scored once, and in the first window as without windows."""
+    from accelerate import Accelerator
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokens = np.random.default_rng(0).integers(0, 12, 37).astype(np.int32)
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=12, bos_token_id=0, eos_token_id=0, n_embd=8, n_layer=1, n_head=1, n_positions=8)
+    )
+    blocks = PackedBlocks(tokens, 8, "test")
+    objective = build_objective(
+        ObjectiveArguments(objective="causal_lm"), build_tokenizer(TokenizerArguments(), CORPUS, 8)
+    )
+    plain = FixedEvaluation(blocks.all_rows(), objective, 1, 4).scores(model, Accelerator(cpu=True))
+    rows, new = blocks.windows(3)
+    slid = FixedEvaluation(rows, objective, 1, 4, new).scores(model, Accelerator(cpu=True))
+    assert slid["label"].tolist() == tokens[1:].tolist() and len(plain["label"]) == 4 * 7
+    np.testing.assert_allclose(slid["loss"][:7], plain["loss"][:7], atol=1e-6)
 
 
 @given(st.integers(1, 9), st.integers(0, 3), st.booleans(), st.integers(20, 90))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hf_variants.experiments.plots import plot_cost_quality, plot_loss_curves
+from hf_variants.experiments.plots import plot_context_length, plot_cost_quality, plot_loss_curves
 from hf_variants.experiments.results import build_results
 from tests.experiments import sample_comparison as sample
 
@@ -43,6 +43,16 @@ def test_one_seed_one_arm_no_curve_and_another_metric(plot, tmp_path):
     for metric in ("loss", "accuracy"):
         results = build_results(sample.comparison() | {"metric": metric}, [record])
         assert plot(results, tmp_path / f"{metric}.png").stat().st_size > 5000
+
+
+def test_context_lengths(tmp_path):
+    timed = build_results(sample.comparison(), sample.records(), sample.timing())
+    one_seed = build_results(sample.comparison(), sample.records()[::3])
+    wide, height = png_size(plot_context_length(sample.overview_of(a=timed, b=timed), tmp_path / "a.png"))
+    assert wide >= 1500 and height >= 600
+    mixed = sample.overview_of(a=timed, b=one_seed)
+    first = plot_context_length(mixed, tmp_path / "b.png").read_bytes()
+    assert plot_context_length(mixed, tmp_path / "c.png").read_bytes() == first
 
 
 def test_pyplot_is_not_imported():

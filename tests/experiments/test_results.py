@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from hf_variants.experiments.results import VIEWS, build_results, describe_budget, short_count
+from hf_variants.experiments.results import build_results
+from hf_variants.experiments.views import VIEWS, _shared_cost, describe_budget, short_count
 from tests.experiments import sample_comparison as sample
 
 
@@ -104,6 +105,83 @@ def test_equal_time_interpolates_in_log_cost_by_hand(results):
     assert row["interpolated"] == ["highway"]
     assert row["difference"] == pytest.approx(sum(differences) / 3)
     assert row["verdict"] == "worse"
+
+
+def timing_of(**scales):
+    """The timing, an arm's seconds per token being so many times the residual net's."""
+    timing = sample.timing()
+    for arm, scale in scales.items():
+        timing["arms"][arm]["seconds_per_token"] = 1.2e-5 * scale
+    return timing
+
+
+def test_a_fast_arm_s_late_mark_meets_a_slow_arm_s_early_one():
+    """Three times as fast: marks at 4 s and 16 s against 12 s and 48 s. Near 12 s both have a mark, near 16 s not."""
+    row = row_of(
+        build_results(sample.comparison(), sample.records(), timing_of(highway=1 / 3)), "equal_time", "highway"
+    )
+    assert row["budget"] == pytest.approx(12.0)
+    assert row["tokens"] == {"highway": 3_000_000, "residual": 1_000_000}
+    assert row["interpolated"] == ["highway"]
+    assert row["marks"]["residual"] == [{"tokens": 1_000_000, "cost": pytest.approx(12.0)}]
+    assert [m["cost"] for m in row["marks"]["highway"]] == pytest.approx([4.0, 16.0])
+    share = math.log(12 / 4) / math.log(16 / 4)
+    differences = []
+    for seed in sample.NOISE:
+        first, last = (sample.mark("highway", seed, tokens)["test"]["loss"] for tokens in sample.BUDGETS)
+        baseline = sample.mark("residual", seed, 1_000_000)["test"]["loss"]
+        differences.append(first + share * (last - first) - baseline)
+    assert row["difference"] == pytest.approx(sum(differences) / 3)
+    # Worse at equal tokens, better at equal time, and no interpolation speaks for it.
+    assert row["verdict"] == "better" and "caveat" not in row
+
+
+def test_arms_of_like_speed_are_compared_where_the_first_ends(results):
+    row = row_of(results, "equal_time", "highway")
+    assert [m["tokens"] for m in row["marks"]["highway"]] == list(sample.BUDGETS)
+    assert row["marks"]["residual"] == [{"tokens": 4_000_000, "cost": pytest.approx(48.0)}]
+
+
+@pytest.mark.parametrize(
+    ("speed", "budgets", "share"),
+    [(1.0, [0.3, 1], 1.0), (1.2, [0.3, 1], 1 / 1.2), (1.55, [0.15, 0.3, 1], 1 / 1.55), (2, [0.3, 1], 0.3),
+     (3, [0.3, 1], 0.3), (3, [0.1, 0.3, 1], 0.3), (4, [0.1, 0.3, 1], 0.25), (6, [0.1, 0.3, 1], 0.1),
+     (4, [0.3, 1], None)],
+)  # fmt: skip
+def test_where_arms_of_other_speed_are_compared(speed, budgets, share):
+    """`share` is of the slow arm's time: near the fast arm's end, or a bit earlier where the marks are closer."""
+    found = _shared_cost([budgets, [budget / speed for budget in budgets]])
+    assert found == (None if share is None else pytest.approx(share))
+
+
+def test_where_the_fast_arm_ends_too_early_the_budget_that_is_missing_is_named():
+    results = build_results(sample.comparison(), sample.records(), timing_of(highway=0.2))
+    omitted = [row for row in results["views_omitted"]["equal_time"] if row["arm"] == "highway"]
+    assert omitted[0]["reason"] == (
+        "highway ends at 9.6 s of training and residual is first evaluated at 12.0 s of training: it would need "
+        "extrapolation, or a first share in training.budgets of at most 0.2"
+    )
+
+
+def test_what_the_best_seed_wrote_is_kept():
+    arms = build_results(sample.comparison(), sample.causal_records())["arms"]
+    assert arms["highway"]["best_seed"] == 0
+    assert arms["highway"]["samples"][0]["text"] == "```\n# highway 0"
+    assert arms["highway"]["answers"]["correct"] == 2 and arms["highway"]["remarks"]
+    assert "samples" not in build_results(sample.comparison(), sample.records())["arms"]["highway"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "unit"),
+    [("masked_lm", "nats per masked token"), ("causal_lm", "nats per token"), ("mine.py:Mine", "nats")],
+)
+def test_units(objective, unit):
+    records = sample.causal_records()
+    for record in records:
+        record["recipe"]["objective"]["objective"] = objective
+    assert build_results(sample.comparison(), records)["unit"] == unit
+    bits = build_results(sample.comparison() | {"metric": "bits_per_byte"}, records)
+    assert (bits["unit"], bits["lower_is_better"]) == ("bits per byte", True)
 
 
 def test_a_verdict_that_rests_on_interpolation_alone_is_withheld(results):

@@ -1,11 +1,12 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A recipe small enough to train inside a test, on text made by the test."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import Recipe, merge, recipe_from_dict
+from hf_variants.experiments.arguments import Recipe, merge, recipe_from_dict, set_dotted
 
 WORDS = [
     "the",
@@ -72,3 +73,27 @@ def tiny_content(folder: Path, **changes: Any) -> dict[str, Any]:
 def tiny_recipe(folder: Path, **changes: Any) -> Recipe:
     """The recipe."""
     return recipe_from_dict(tiny_content(folder, **changes))
+
+
+GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 24}
+CAUSAL: dict[str, Any] = {
+    "name": "tiny_causal",
+    "model": {"model_type": "gpt2", "overrides": GPT2},
+    "data": {"dataset": "", "block_size": 16, "split_fractions": [0.8, 0.1, 0.1]},
+    "objective": {"objective": "causal_lm", "sample_tokens": 30},
+    "training": {"max_steps": 4, "batch_size": 4, "warmup_steps": 1, "learning_rate": 1e-2, "eval_every": 2,
+                 "checkpoint_every": 2},
+}  # fmt: skip
+
+
+def causal_recipe(folder: Path, changes: dict[str, Any] | None = None) -> Recipe:
+    """A recipe for a tiny GPT-2 of transformers; `changes` are dotted fields."""
+    content = merge(CAUSAL, {"data": {"dataset": str(write_text(folder))}})
+    return recipe_from_dict(merge(content, set_dotted(changes or {})))
+
+
+def write_questions(folder: Path, count: int = 60) -> dict[str, Any]:
+    """The dotted fields of a data set of questions whose answer is always yes."""
+    path = folder / "questions.jsonl"
+    path.write_text("\n".join(json.dumps({"q": f"is {n}?", "a": "yes"}) for n in range(count)))
+    return {"data.dataset": str(path), "data.question_column": "q", "data.answer_column": "a"}

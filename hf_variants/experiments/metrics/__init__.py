@@ -2,8 +2,8 @@
 """Metrics as `evaluate.Metric` classes that work offline, one folder each.
 
 `evaluate.load("hf_variants/experiments/metrics/perplexity")` loads one from a checkout; `load_metric("perplexity")`
-gives the same class without evaluate's loader. Each has `score(scores)`, which computes it from an evaluation's
-per-token arrays.
+gives the same class without evaluate's loader. Those of tokens have `score(scores)`, which computes them from an
+evaluation's per-token arrays.
 """
 
 import functools
@@ -11,7 +11,14 @@ import importlib
 
 from ..arguments import InputError
 
-NAMES = {"cross_entropy": "CrossEntropy", "perplexity": "Perplexity", "token_accuracy": "TokenAccuracy"}
+NAMES = {
+    "cross_entropy": "CrossEntropy",
+    "perplexity": "Perplexity",
+    "token_accuracy": "TokenAccuracy",
+    "bits_per_byte": "BitsPerByte",
+    "exact_match": "ExactMatch",
+    "correlation": "Correlation",
+}
 
 
 @functools.cache

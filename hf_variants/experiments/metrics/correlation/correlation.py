@@ -1,0 +1,29 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Spearman's and Pearson's correlation, the measures of the semantic textual similarity benchmark."""
+
+import datasets
+import evaluate
+import numpy as np
+from scipy import stats
+
+
+class Correlation(evaluate.Metric):
+    """`compute(predictions=scores, references=scores)` -> {"spearman": -1 … 1, "pearson": -1 … 1}."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Spearman's rank correlation and Pearson's correlation.",
+            citation="",
+            inputs_description="predictions, references: numbers.",
+            features=datasets.Features(
+                {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
+            ),
+        )
+
+    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
+        if len(predictions) < 2 or np.ptp(predictions) == 0 or np.ptp(references) == 0:
+            raise ValueError("correlation: it takes two values or more, and neither side may be constant")
+        return {
+            "spearman": float(stats.spearmanr(predictions, references).statistic),
+            "pearson": float(stats.pearsonr(predictions, references).statistic),
+        }

@@ -1,0 +1,266 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The views of a comparison: the same runs at equal tokens, equal time, equal FLOPs and equal parameters.
+
+A run is evaluated after a short decay branch at each compared budget (its marks), so its final loss is a known
+function of tokens there; other costs are tokens times a cost per token, and between marks there is interpolation.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from . import significance
+from .significance import PairedDifference
+
+VIEWS = ("equal_tokens", "equal_time", "equal_flops", "parameter_matched")
+PARAMETER_TOLERANCE = 0.02
+# An interpolated arm's next mark should not be further away than this: verdicts against the arm have to hold there.
+NEAR_MARK = 1.5
+
+_COST_SOURCE = {"equal_time": "timing of a quiet run", "equal_flops": "FLOPs per token"}
+# The costs of two arms are products of floats: equal ones differ by rounding, which is not extrapolation.
+_SAME_COST = 1e-9
+
+Record = dict[str, Any]
+Runs = dict[str, dict[str, Record]]
+Curve = tuple[list[float], list[float]]
+
+
+def build_views(
+    head: Mapping[str, Any], runs: Runs, timing: Mapping[str, Any] | None, matched: Mapping[str, str]
+) -> dict[str, Any]:
+    """`views` (rows per view, Holm-corrected within each) and `views_omitted` (what was left out, and why)."""
+    quiet = (timing or {}).get("arms") or {}
+    seconds = {arm: (quiet.get(arm) or {}).get("seconds_per_token") for arm in runs}
+    flops = {arm: next(iter(by_seed.values()))["flops_per_token"] for arm, by_seed in runs.items()}
+    pairs = [(arm, head["baseline"]) for arm in runs if arm != head["baseline"]]
+    makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "equal_tokens": lambda: [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
+        "equal_time": lambda: [_equal_cost(head, runs, "equal_time", *pair, seconds) for pair in pairs],
+        "equal_flops": lambda: [_equal_cost(head, runs, "equal_flops", *pair, flops) for pair in pairs],
+        "parameter_matched": lambda: _parameter_matched(head, runs, matched),
+    }
+    views, omitted = {}, {}
+    for view in VIEWS:
+        rows = makers[view]()
+        omitted[view] = [row for row in rows if "reason" in row]
+        views[view] = _with_verdicts([row for row in rows if "reason" not in row], head["lower_is_better"])
+    return {"views": views, "views_omitted": omitted}
+
+
+def _series(head: Mapping[str, Any], by_seed: dict[str, Record]) -> dict[str, dict[int, float]]:
+    """Per seed: tokens -> the metric after the decay branch that ended there."""
+    metric, split = head["metric"], head["split"]
+    return {
+        seed: {m["tokens"]: m[split][metric] for m in record["marks"] if metric in (m.get(split) or {})}
+        for seed, record in by_seed.items()
+    }
+
+
+def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -> list[dict[str, Any]]:
+    first, second = _series(head, runs[arm]), _series(head, runs[against])
+    seeds = [seed for seed in first if seed in second]
+    if not seeds:
+        return [_omit(arm, against, "no seed was run for both arms")]
+    budgets = sorted(set.intersection(*(set(first[s]) & set(second[s]) for s in seeds)))
+    if not budgets:
+        return [_omit(arm, against, "no token budget at which both arms were evaluated")]
+    return [
+        _row(arm, against, budget, {s: first[s][budget] for s in seeds}, {s: second[s][budget] for s in seeds})
+        for budget in budgets
+    ]
+
+
+def _equal_cost(
+    head: Mapping[str, Any], runs: Runs, view: str, arm: str, against: str, per_token: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """One row at a cost that both arms reach, linear in log(cost) between marks; never extrapolated.
+
+    A loss that flattens lies below the straight line between two marks, so interpolation wrongs the arm that it is
+    applied to. A verdict against that arm therefore has to hold against its next mark too, or the row gets a caveat.
+    """
+    if not per_token[arm] or not per_token[against]:
+        return _omit(arm, against, f"no {_COST_SOURCE[view]} for both arms")
+    curves = {name: _cost_curves(head, runs[name], per_token[name]) for name in (arm, against)}
+    if not set(curves[arm]) & set(curves[against]):
+        return _omit(arm, against, "no seed was run for both arms")
+    budget = _shared_cost([costs for by_seed in curves.values() for costs, _ in by_seed.values()])
+    if budget is None:
+        return _omit(arm, against, _no_overlap(view, curves))
+    at = {name: {s: _interpolate(budget, *curve) for s, curve in by_seed.items()} for name, by_seed in curves.items()}
+    tokens = {name: round(budget / per_token[name]) for name in (arm, against)}
+    between = [name for name in (arm, against) if not _at_a_mark(budget, curves[name])]
+    marks = {name: _marks_around(budget, curves[name], per_token[name]) for name in (arm, against)}
+    row = {**_row(arm, against, budget, at[arm], at[against]), "tokens": tokens, "interpolated": between}
+    row["marks"] = marks
+    loser = arm if (row["difference"] > 0) == head["lower_is_better"] else against
+    if loser not in between:
+        return row
+    at[loser] = {s: _next_mark(budget, *curve) for s, curve in curves[loser].items()}
+    return {**row, **_benefit_of_doubt(row, _row(arm, against, budget, at[arm], at[against]), loser)}
+
+
+def _shared_cost(every: list[list[float]]) -> float | None:
+    """The largest cost that all reach; None where ranges do not overlap. Chosen before any loss is looked at.
+
+    Where an arm's next mark is far from there, a somewhat smaller cost at which marks are closer. Of arms whose marks
+    are at 0.3 and 1.0, one three times as fast ends just beyond the early mark of the slow one, whose next is far
+    away: at that early mark itself the fast arm has a mark close by, and the slow one needs no interpolation.
+    """
+    low, high = max(costs[0] for costs in every), min(costs[-1] for costs in every)
+    if low > high * (1 + _SAME_COST):
+        return None
+    late = {cost for costs in every for cost in costs if max(low, high / 2) <= cost <= high} | {high}
+    distance = {cost: max(_next_mark(cost, costs, costs) / cost for costs in every) for cost in late}
+    near = [cost for cost in late if distance[cost] <= NEAR_MARK]
+    return max(near) if near else min(sorted(late), key=distance.__getitem__)
+
+
+def _no_overlap(view: str, curves: Mapping[str, Mapping[str, Curve]]) -> str:
+    ends = {name: min(costs[-1] for costs, _ in by_seed.values()) for name, by_seed in curves.items()}
+    cheap, dear = sorted(ends, key=ends.__getitem__)
+    first = max(costs[0] for costs, _ in curves[dear].values())
+    share = math.floor(1e3 * ends[cheap] / ends[dear]) / 1e3
+    text = f"{cheap} ends at {describe_budget(view, ends[cheap])} and {dear} is first evaluated at "
+    text += f"{describe_budget(view, first)}: it would need extrapolation"
+    return f"{text}, or a first share in training.budgets of at most {share:g}"
+
+
+def _marks_around(budget: float, by_seed: Mapping[str, Curve], per_token: float) -> list[dict[str, float]]:
+    """The mark that an arm is read from, or the two it is read between; means over the seeds."""
+    below = [
+        max([c for c in costs if c <= budget * (1 + _SAME_COST)], default=costs[0]) for costs, _ in by_seed.values()
+    ]
+    above = [_next_mark(budget, costs, costs) for costs, _ in by_seed.values()]
+    ends = [below] if _at_a_mark(budget, by_seed) else [below, above]
+    return [{"tokens": round(sum(costs) / len(costs) / per_token), "cost": sum(costs) / len(costs)} for costs in ends]
+
+
+def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], per_token: float) -> dict[str, Curve]:
+    """Per seed: rising costs, and the metric at each."""
+    return {
+        seed: ([tokens * per_token for tokens in sorted(series)], [series[tokens] for tokens in sorted(series)])
+        for seed, series in _series(head, by_seed).items()
+    }
+
+
+def _interpolate(budget: float, costs: list[float], losses: list[float]) -> float:
+    return float(np.interp(math.log(budget), np.log(costs), losses))
+
+
+def _next_mark(budget: float, costs: list[float], values: list[float]) -> float:
+    """The value at the first mark that costs `budget` or more."""
+    return next(value for cost, value in zip(costs, values, strict=True) if cost >= budget * (1 - _SAME_COST))
+
+
+def _benefit_of_doubt(row: Mapping[str, Any], generous: Mapping[str, Any], loser: str) -> dict[str, Any]:
+    found = {"difference_at_next_mark": generous["difference"]}
+    sign = 1.0 if row["difference"] > 0 else -1.0
+    claimed, kept = (
+        interval is not None and min(sign * bound for bound in interval) > 0
+        for interval in (row["ci95"], generous["ci95"])
+    )
+    if kept or not claimed:
+        return found
+    text = f"not against {loser}'s next mark, where the difference is {generous['difference']:+.3f}"
+    return {**found, "caveat": f"it holds by interpolation only, {text}"}
+
+
+def _at_a_mark(budget: float, curves: Mapping[str, Curve]) -> bool:
+    return all(any(abs(cost - budget) <= _SAME_COST * budget for cost in costs) for costs, _ in curves.values())
+
+
+def _parameter_matched(head: Mapping[str, Any], runs: Runs, matched: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every pair within 2 % of parameters, at the full budget; `against` is the earlier arm, or as `matched` says."""
+    rows = []
+    counts = {arm: next(iter(by_seed.values()))["parameters"] for arm, by_seed in runs.items()}
+    order = sorted(runs, key=lambda arm: arm != head["baseline"])
+    for against, arm in combinations(order, 2):
+        if matched.get(against) == arm:
+            arm, against = against, arm
+        if abs(counts[arm] - counts[against]) <= PARAMETER_TOLERANCE * counts[against]:
+            last = _equal_tokens(head, runs, arm, against)[-1]
+            rows.append({**last, "parameters": {name: counts[name] for name in (arm, against)}})
+        elif matched.get(arm) == against:
+            ratio = counts[arm] / counts[against]
+            rows.append(_omit(arm, against, f"named as a match, but {arm} has {ratio:.3f} times the parameters"))
+    return rows
+
+
+def _row(
+    arm: str, against: str, budget: float, values: Mapping[str, float], others: Mapping[str, float]
+) -> dict[str, Any]:
+    paired = significance.paired_difference(values, others)
+    numbers = {"difference": paired.difference, "ci95": paired.ci95, "p": paired.p, "seeds": paired.seeds}
+    return {"arm": arm, "against": against, "budget": budget, **numbers}
+
+
+def _omit(arm: str, against: str, reason: str) -> dict[str, Any]:
+    return {"arm": arm, "against": against, "reason": reason}
+
+
+def as_paired(row: Mapping[str, Any]) -> PairedDifference:
+    """A view's row as the difference it was made from."""
+    ci95 = None if row["ci95"] is None else tuple(row["ci95"])
+    return PairedDifference(row["difference"], ci95, row["p"], row["seeds"])
+
+
+def _with_verdicts(rows: list[dict[str, Any]], lower_is_better: bool) -> list[dict[str, Any]]:
+    corrected = significance.holm([row["p"] for row in rows])
+    return [
+        {**row, "p_holm": p, "verdict": significance.verdict(as_paired(row), p, lower_is_better, row.get("caveat"))}
+        for row, p in zip(rows, corrected, strict=True)
+    ]
+
+
+def verdict_sentences(results: Mapping[str, Any]) -> list[str]:
+    """Per arm: the largest equal-token budget, then equal training time and FLOPs, then parameter-matched pairs."""
+    views, sentences = results["views"], []
+    for arm in results["arms"]:
+        rows = [row for row in views["equal_tokens"] if row["arm"] == arm]
+        sentences += [_sentence(results, "equal_tokens", row) for row in rows[-1:]]
+        for view in ("equal_time", "equal_flops"):
+            sentences += [_sentence(results, view, row) for row in views[view] if row["arm"] == arm]
+    baseline = results["baseline"]
+    pairs = [row for row in views["parameter_matched"] if baseline not in (row["arm"], row["against"])]
+    return sentences + [_sentence(results, "parameter_matched", row) for row in pairs]
+
+
+def short_verdict(results: Mapping[str, Any]) -> str:
+    """The equal-token sentences, and those of any other view that comes to another conclusion for the same arms."""
+    views, chosen = results["views"], []
+    for arm in results["arms"]:
+        rows = [row for row in views["equal_tokens"] if row["arm"] == arm]
+        chosen += [_sentence(results, "equal_tokens", row) for row in rows[-1:]]
+        others = [(view, row) for view in ("equal_time", "equal_flops") for row in views[view] if row["arm"] == arm]
+        chosen += [_sentence(results, v, row) for v, row in others if rows and row["verdict"] != rows[-1]["verdict"]]
+    return " ".join(chosen) or "Nothing to compare yet: no other arm has a finished run."
+
+
+def _sentence(results: Mapping[str, Any], view: str, row: Mapping[str, Any]) -> str:
+    where = f"at {describe_budget(view, row['budget'])} on {results['split']}"
+    unit = {"loss": "nats"}.get(results["metric"], results["metric"])
+    lower, caveat = results["lower_is_better"], row.get("caveat")
+    return significance.verdict_sentence(
+        row["arm"], row["against"], as_paired(row), where, row["p_holm"], unit, lower, caveat
+    )
+
+
+def describe_budget(view: str, budget: float) -> str:
+    """A view's budget in words, e.g. `4.0 M tokens`, `61.2 s of training`, `3.1e+13 training FLOPs`."""
+    if view == "equal_time":
+        return f"{budget:.1f} s of training" if budget >= 10 else f"{budget:.2g} s of training"
+    if view == "equal_flops":
+        return f"{budget:.2e} training FLOPs"
+    return f"{short_count(budget)} tokens" + (" and matched parameters" if view == "parameter_matched" else "")
+
+
+def short_count(number: float) -> str:
+    """4 000 000 -> `4.0 M`; below a thousand the number itself."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}" if number >= 10 * size else f"{number / size:.1f} {unit}"
+    return f"{number:g}"

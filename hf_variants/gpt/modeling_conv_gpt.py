@@ -1,0 +1,444 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""conv_gpt: nanogpt's blocks at several levels, joined by causal strided convolutions.
+
+Notable:
+- a level's sequence is compressed by a strided convolution that is shifted so that nothing looks ahead, handled by
+  wider blocks, expanded by the transposed convolution and added to the stream from before: a U-Net over time
+  (Nawrot et al., arXiv 2110.13711, is its nearest relative);
+- most parameters work on few positions, so long contexts cost a fraction of nanogpt's;
+- `num_levels: 0` is nanogpt to the bit;
+- groups are counted from each row's (or document's) first real token: padding and packing change nothing;
+- generation keeps keys and values per level, and runs a coarse level only for rows with a new complete group;
+- `local_window` limits all levels but the coarsest, at a cost that grows linearly with the sequence;
+- the coarsest stream is an output, and its mean a text embedding.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Cache, DynamicCache, GenerationMixin
+from transformers.masking_utils import create_causal_mask, sliding_window_overlay
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.processing_utils import Unpack
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .cache_conv_gpt import ConvGptCache, layer_levels
+from .configuration_conv_gpt import ConvGptConfig
+from .groups_conv_gpt import RaggedChunk, UniformChunk, causal_mask
+from .modeling_nanogpt import (
+    NanoGptAttention,
+    NanoGptBlock,
+    NanoGptForCausalLM,
+    NanoGptForSequenceClassification,
+    NanoGptModel,
+    NanoGptPreTrainedModel,
+)
+
+Chunk = UniformChunk | RaggedChunk
+
+
+@dataclass
+class ConvGptModelOutput(BaseModelOutputWithPast):
+    """The output of `ConvGptModel`.
+
+    Args:
+        coarse_hidden_state: `(batch, coarse, width of the coarsest level)`, normalised; None where there is one level
+            only, or where no row completed a group. With a cache these are only the new ones.
+        coarse_attention_mask: `(batch, coarse)`, which of them are a row's own; None for all.
+    """
+
+    coarse_hidden_state: torch.FloatTensor | None = None
+    coarse_attention_mask: torch.BoolTensor | None = None
+
+
+class ConvGptAttention(NanoGptAttention):
+    """nanogpt's attention; a mask of 5 dimensions says that it is local and goes block by block."""
+
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if attention_mask is None or attention_mask.ndim == 4:
+            return super().attend(query, key, value, attention_mask, **kwargs)
+        batch, blocks, window = len(query), attention_mask.shape[1], attention_mask.shape[3]
+        missing = blocks * window - query.shape[2]
+        query = _blocks(query, missing, window)
+        key, value = (_with_previous(_blocks(states, missing, window), batch) for states in (key, value))
+        mask = attention_mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
+        output, _ = super().attend(query, key, value, mask, **kwargs)
+        output = output.reshape(batch, blocks * window, *output.shape[2:])
+        return output[:, : blocks * window - missing].contiguous(), None
+
+
+def _blocks(states: torch.Tensor, missing: int, window: int) -> torch.Tensor:
+    """Cut `(batch, heads, seq, head)` into blocks, `(batch * blocks, heads, window, head)`, the last one padded."""
+    states = nn.functional.pad(states, (0, 0, 0, missing)) if missing else states
+    batch, heads, _, size = states.shape
+    return states.view(batch, heads, -1, window, size).transpose(1, 2).reshape(-1, heads, window, size)
+
+
+def _with_previous(blocks: torch.Tensor, batch: int) -> torch.Tensor:
+    """Put before each block the one before it, zeros before the first: `(batch * blocks, heads, 2 * window, head)`."""
+    blocks = blocks.view(batch, -1, *blocks.shape[1:])
+    previous = nn.functional.pad(blocks[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    return torch.cat([previous, blocks], dim=3).flatten(0, 1)
+
+
+def block_mask(length: int, window: int, device: torch.device) -> torch.Tensor:
+    """Return who sees whom among a block and the one before it, bool `(1, blocks, 1, window, 2 * window)`."""
+    seen = causal_mask(torch.tensor([window], device=device), window, 2 * window, window)
+    seen = seen.repeat(-(-length // window), 1, 1)
+    seen[0, :, :window] = False  # nothing is before the first
+    return seen[None, :, None]
+
+
+class ConvGptBlock(NanoGptBlock):
+    """nanogpt's block with attention that may be local."""
+
+    attention_class = ConvGptAttention
+
+
+class ConvGptCompressor(nn.Module):
+    """A strided convolution whose windows do not overlap; as such a linear map of each window."""
+
+    # trf-ignore: TRF029 (one model has several widths)
+    def __init__(self, config: ConvGptConfig, hidden_size: int):
+        super().__init__()
+        self.ln = nn.LayerNorm(hidden_size, eps=config.layer_norm_eps)
+        self.conv = Conv1D(config.width_factor * hidden_size, config.sequence_factor * hidden_size)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Map windows of normalised tokens, `(batch, coarse, factor * hidden)`, to `(batch, coarse, wider hidden)`."""
+        return self.conv(windows)
+
+
+class ConvGptExpander(nn.Module):
+    """A transposed convolution, the way back: every coarse token has something to say to each token of its group."""
+
+    # trf-ignore: TRF029 (one model has several widths)
+    def __init__(self, config: ConvGptConfig, hidden_size: int):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.ln = nn.LayerNorm(config.width_factor * hidden_size, eps=config.layer_norm_eps)
+        self.conv = Conv1D(config.sequence_factor * hidden_size, config.width_factor * hidden_size)
+        self.dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, normed: torch.Tensor) -> torch.Tensor:
+        """Map normalised `(batch, coarse, wider hidden)` to `(batch, coarse * factor, hidden)`."""
+        expanded = self.dropout(self.conv(normed))
+        return expanded.view(len(expanded), -1, self.hidden_size)
+
+
+class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
+    """What all conv_gpt models share."""
+
+    config: ConvGptConfig
+    _no_split_modules = ["ConvGptBlock"]
+    # Coarse levels have masks of their own, which only eager attention and SDPA take.
+    _supports_flash_attn = False
+    _supports_flex_attn = False
+    _is_stateful = True  # the cache can't go back, which assisted generation would ask for
+    _can_record_outputs = {"hidden_states": ConvGptBlock, "attentions": ConvGptAttention}
+
+
+class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
+    """The decoder without a head."""
+
+    block_class = ConvGptBlock
+
+    def add_blocks(self, config: ConvGptConfig) -> None:
+        levels = layer_levels(config.level_layers)
+        sizes = list(zip(config.level_sizes, config.level_heads, strict=True))
+        self.h = nn.ModuleList([self.block_class(config, i, *sizes[level]) for i, level in enumerate(levels)])
+        at = [[i for i, level in enumerate(levels) if level == wanted] for wanted in range(config.num_levels + 1)]
+        # which blocks run on the way down and on the way up, for each level; at the coarsest all run on the way down
+        halves = [-(-len(blocks) // 2) for blocks in at[:-1]] + [len(at[-1])]
+        self.down = [blocks[:half] for blocks, half in zip(at, halves, strict=True)]
+        self.up = [blocks[half:] for blocks, half in zip(at, halves, strict=True)]
+        self.compressors = nn.ModuleList([ConvGptCompressor(config, size) for size in config.level_sizes[:-1]])
+        self.expanders = nn.ModuleList([ConvGptExpander(config, size) for size in config.level_sizes[:-1]])
+        for expander in self.expanders:
+            expander.conv.init_scale = (2 * len(self.h)) ** -0.5
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, ...] | ConvGptModelOutput:
+        """Decode ids `(batch, seq)` or embeddings `(batch, seq, hidden)`; arguments and errors are nanogpt's.
+
+        A mask has 2 dimensions, a cache is a `ConvGptCache`. Packed documents leave no cache.
+        """
+        self.check_inputs(attention_mask, past_key_values)
+        stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
+        chunk = self.first_chunk(stream, attention_mask, position_ids, past_key_values)
+        mask = self.finest_mask(stream, chunk, attention_mask, position_ids, past_key_values)
+        use_cache = use_cache and not (self.gradient_checkpointing and self.training)
+        cache = past_key_values
+        if use_cache and cache is None and not getattr(chunk, "packed", False):
+            cache = self.new_cache()
+        if self.config.num_levels and cache is not None:
+            cache.batch = len(stream)
+        stream, coarse = self.run_level(0, stream, chunk, mask, cache, **kwargs)
+        if self.config.num_levels and cache is not None:
+            cache.seen = chunk.seen + (chunk.length if isinstance(chunk, UniformChunk) else chunk.real.sum(dim=1))
+        past = cache if use_cache else None
+        return ConvGptModelOutput(last_hidden_state=self.ln_f(stream), past_key_values=past, **coarse)
+
+    def new_cache(self) -> Cache:
+        """Return an empty cache."""
+        return ConvGptCache(self.config) if self.config.num_levels else DynamicCache(config=self.config)
+
+    def check_inputs(self, attention_mask: torch.Tensor | None, past_key_values: Cache | None) -> None:
+        """Raise ValueError for a mask or a cache that this model can't use."""
+        if self.config.num_levels == 0:
+            return
+        if attention_mask is not None and attention_mask.ndim != 2:
+            raise ValueError(
+                f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2, (batch, seq), for groups are "
+                "counted from the first real token"
+            )
+        if past_key_values is not None and not hasattr(past_key_values, "expanded"):
+            raise ValueError(
+                f"past_key_values is a {type(past_key_values).__name__}; allowed: a ConvGptCache, or None with "
+                "use_cache=True, which makes one"
+            )
+
+    def first_chunk(
+        self,
+        stream: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        position_ids: torch.LongTensor | None,
+        past_key_values: Cache | None,
+    ) -> Chunk:
+        """Return where the tokens stand in their rows."""
+        batch, length, _ = stream.shape
+        seen = getattr(past_key_values, "seen", 0)
+        tracing = torch.compiler.is_compiling()
+        if self.config.num_levels and attention_mask is not None:
+            real = attention_mask[:, -length:].bool()
+            if tracing or isinstance(seen, torch.Tensor) or not real.all():
+                if isinstance(seen, int):
+                    seen = torch.full((batch,), seen, device=stream.device)
+                return RaggedChunk.padded(real, seen, static=tracing and past_key_values is None)
+        elif self.config.num_levels and position_ids is not None and past_key_values is None:
+            position_ids = position_ids.expand(batch, -1)
+            if tracing or (position_ids.diff(dim=1) != 1).any():
+                return RaggedChunk.documents(position_ids)
+        elif isinstance(seen, torch.Tensor):
+            return RaggedChunk.padded(torch.ones_like(stream[:, :, 0], dtype=torch.bool), seen, static=False)
+        return UniformChunk(seen, length)
+
+    def finest_mask(
+        self,
+        stream: torch.Tensor,
+        chunk: Chunk,
+        attention_mask: torch.Tensor | None,
+        position_ids: torch.LongTensor | None,
+        past_key_values: Cache | None,
+    ) -> torch.Tensor | None:
+        """Return the attention mask of the finest level."""
+        window = self.config.local_window
+        if self.goes_by_blocks(0, chunk):
+            return block_mask(chunk.length, window, stream.device)
+        if self.config.num_levels and isinstance(chunk, UniformChunk):
+            attention_mask = position_ids = None
+            if chunk.length == 1 and window != 1:
+                return None  # a cache of a local level holds no more than its window
+        more = {} if window is None else {"and_mask_function": sliding_window_overlay(window)}
+        return create_causal_mask(
+            config=self.config,
+            inputs_embeds=stream,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+            **more,
+        )
+
+    def goes_by_blocks(self, level: int, chunk: Chunk) -> bool:
+        """Return whether local attention at a level is worked out block by block."""
+        window = self.config.local_window
+        if window is None or level == self.config.num_levels or not isinstance(chunk, UniformChunk):
+            return False
+        return chunk.seen == 0 and chunk.length > 2 * window
+
+    def coarse_mask(self, level: int, stream: torch.Tensor, chunk: Chunk, cached: bool) -> torch.Tensor | None:
+        """Return who sees whom at a coarse level, bool, or None for everything up to itself."""
+        window = self.config.local_window if level < self.config.num_levels else None
+        if self.goes_by_blocks(level, chunk):
+            return block_mask(chunk.length, window, stream.device)
+        before = int(torch.as_tensor(chunk.seen).max()) if cached else 0
+        return chunk.mask(before + chunk.length, window, stream.device)
+
+    def run_level(
+        self,
+        level: int,
+        stream: torch.Tensor,
+        chunk: Chunk,
+        mask: torch.Tensor | None,
+        cache: Cache | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the stream of a level, `(rows, seq, width)`, after its blocks and all coarser levels.
+
+        The second value is what is to be told about the coarsest level.
+        """
+        coarse: dict[str, torch.Tensor] = {}
+        for index in self.down[level]:
+            stream = self.h[index](stream, mask, cache, **kwargs)
+        if level < self.config.num_levels:
+            update, coarse = self.descend(level, stream, chunk, cache, **kwargs)
+            stream = stream + update
+        for index in self.up[level]:
+            stream = self.h[index](stream, mask, cache, **kwargs)
+        return stream, coarse
+
+    def descend(
+        self, level: int, stream: torch.Tensor, chunk: Chunk, cache: Cache | None, **kwargs: Unpack[TransformersKwargs]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return what the coarser levels add to the stream of a level, `(rows, seq, width)`; see `run_level`."""
+        pending, stored = (None, None) if cache is None else cache.read(level, chunk.rows)
+        groups = chunk.group(self.config.sequence_factor)
+        buffer = groups.buffer(self.compressors[level].ln(stream), pending)
+        new, coarse = None, {}
+        if groups.coarse.length:
+            windows = groups.windows(buffer)
+            new, coarse = self.run_coarse(level, windows, groups.coarse, cache, **kwargs)
+        if cache is not None:
+            cache.write(level, chunk.rows, groups.last_inputs(buffer), groups.last_outputs(new, stored))
+        return groups.spread(new, stored), coarse
+
+    def run_coarse(
+        self,
+        level: int,
+        windows: torch.Tensor,
+        chunk: Chunk,
+        cache: Cache | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compress, run all coarser levels and expand: `(rows, coarse * factor, width)`; see `run_level`."""
+        stream = self.compressors[level](windows)
+        mask = self.coarse_mask(level + 1, stream, chunk, cache is not None)
+        if cache is not None:
+            cache.begin(level + 1, chunk)
+        stream, coarse = self.run_level(level + 1, stream, chunk, mask, cache, **kwargs)
+        normed = self.expanders[level].ln(stream)
+        if level + 1 == self.config.num_levels and chunk.rows is None:
+            coarse = {"coarse_hidden_state": normed, "coarse_attention_mask": getattr(chunk, "real", None)}
+        return self.expanders[level](normed), coarse
+
+    def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`."""
+        outputs = self(input_ids, attention_mask, use_cache=False, return_dict=True)
+        states, real = outputs.coarse_hidden_state, outputs.coarse_attention_mask
+        if states is None:
+            states, real = outputs.last_hidden_state, attention_mask
+        if real is None:
+            return states.mean(dim=1)
+        weights = real.to(states.dtype)[:, :, None]
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+class ConvGptForCausalLM(ConvGptPreTrainedModel, NanoGptForCausalLM, GenerationMixin):
+    """The decoder with a head that predicts the token `prediction_horizon` ahead."""
+
+    model_class = ConvGptModel
+
+    def _supports_default_dynamic_cache(self) -> bool:
+        # Called by `generate`, which then leaves it to the first forward pass to make a cache.
+        return self.config.num_levels == 0
+
+    def token_loss(
+        self, logits: torch.Tensor, labels: torch.LongTensor, **kwargs: Unpack[TransformersKwargs]
+    ) -> torch.Tensor:
+        """Return the mean loss in nats of predicting each of `labels` from `prediction_horizon` tokens before it."""
+        ahead = self.config.prediction_horizon
+        if ahead > 1:
+            kwargs["shift_labels"] = nn.functional.pad(labels, (0, ahead), value=-100)[:, ahead:].contiguous()
+        return super().token_loss(logits, labels, **kwargs)
+
+    def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`."""
+        return self.transformer.embed_text(input_ids, attention_mask)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Generate token by token, as every causal model of transformers does.
+
+        Raises:
+            ValueError: `prediction_horizon` is not 1, so there is no next token to predict.
+        """
+        if self.config.prediction_horizon != 1:
+            raise ValueError(
+                f"prediction_horizon is {self.config.prediction_horizon}; allowed for generate(): 1; this model "
+                "generates whole blocks, see generate_blocks()"
+            )
+        return super().generate(*args, **kwargs)
+
+    @torch.no_grad()
+    def generate_blocks(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor | None = None,
+        max_new_tokens: int = 64,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+    ) -> torch.LongTensor:
+        """Append `max_new_tokens` tokens to `(batch, seq)`, `prediction_horizon` at a time.
+
+        The tokens of one block are predicted at once and do not know each other.
+
+        Raises:
+            ValueError: a prompt is shorter than `prediction_horizon`: its first new token would have no input.
+        """
+        block, ids, cache = self.config.prediction_horizon, input_ids, None
+        mask = torch.ones_like(ids) if attention_mask is None else attention_mask
+        if ids.shape[1] == 0 or int(mask[:, -block:].sum(dim=1).min()) < block:
+            raise ValueError(f"a prompt is shorter than prediction_horizon; allowed: {block} tokens or more")
+        fed = ids
+        for start in range(0, max_new_tokens, block):
+            outputs = self(fed, mask, past_key_values=cache, use_cache=True, logits_to_keep=block)
+            cache, scores = outputs.past_key_values, outputs.logits / temperature
+            fed = (
+                scores.softmax(-1).flatten(0, 1).multinomial(1).view(len(ids), -1) if do_sample else scores.argmax(-1)
+            )
+            fed = fed[:, : max_new_tokens - start]
+            ids = torch.cat([ids, fed], dim=1)
+            mask = torch.cat([mask, mask.new_ones(fed.shape)], dim=1)
+        return ids
+
+
+class ConvGptForSequenceClassification(ConvGptPreTrainedModel, NanoGptForSequenceClassification):
+    """The decoder with a classifier (or a regression) on each row's last real token."""
+
+    model_class = ConvGptModel
+
+
+# transformers copies the code of a saved model only if its class is registered here, after a remote load as well.
+ConvGptConfig.register_for_auto_class()
+ConvGptModel.register_for_auto_class("AutoModel")
+ConvGptForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+ConvGptForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+
+__all__ = [
+    "ConvGptForCausalLM",
+    "ConvGptForSequenceClassification",
+    "ConvGptModel",
+    "ConvGptModelOutput",
+    "ConvGptPreTrainedModel",
+]
