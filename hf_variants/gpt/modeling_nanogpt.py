@@ -231,8 +231,8 @@ class NanoGptModel(NanoGptPreTrainedModel):
             `last_hidden_state` `(batch, seq, hidden)` and, with `use_cache`, `past_key_values`.
 
         Raises:
-            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, there is no token in them, or
-                the sequence is too long.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, there is no token in them, an id
+                is unknown (on a CPU), or the sequence is too long.
         """
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
         mask = create_causal_mask(
@@ -266,8 +266,20 @@ class NanoGptModel(NanoGptPreTrainedModel):
         if shape[1] == 0:
             raise ValueError("the input has no tokens; allowed: 1 or more")
         seen = past_key_values.get_seq_length() if past_key_values is not None else 0
-        tokens = self.wte(input_ids) if inputs_embeds is None else inputs_embeds
+        tokens = self.look_up(input_ids) if inputs_embeds is None else inputs_embeds
         return self.drop(tokens + self.positions(shape[1], seen, attention_mask, position_ids))
+
+    def look_up(self, input_ids: torch.LongTensor) -> torch.Tensor:
+        """Return the token embeddings, `(batch, seq, hidden)`."""
+        if torch.compiler.is_compiling():
+            return self.wte(input_ids)
+        try:
+            return self.wte(input_ids)
+        except IndexError:  # on a CPU; elsewhere the device itself complains, and looking first would make it wait
+            unknown = input_ids[(input_ids < 0) | (input_ids >= self.wte.num_embeddings)]
+            raise ValueError(
+                f"input_ids has the unknown id {int(unknown[0])}; allowed: 0 to {self.wte.num_embeddings - 1}"
+            ) from None
 
     def positions(
         self, length: int, seen: int, attention_mask: torch.Tensor | None, position_ids: torch.LongTensor | None
