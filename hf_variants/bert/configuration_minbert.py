@@ -107,7 +107,7 @@ class MinBertConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Check what has to fit together, and refuse what a BERT checkpoint may ask for and this encoder lacks."""
-        if self.hidden_size % self.num_attention_heads:
+        if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads is {self.num_attention_heads}; allowed: a divisor of hidden_size, which is "
                 f"{self.hidden_size}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 
-from .configuration_nanogpt import NanoGptConfig
+from .configuration_nanogpt import GPT2_NAMES, NanoGptConfig
 
 
 @strict
@@ -64,6 +64,7 @@ class ConvGptConfig(NanoGptConfig):
         """Build a configuration; a checkpoint of another type has one level and nanogpt's defaults instead of ours."""
         if config_dict.get("model_type") == "gpt2":
             config_dict = cls._from_gpt2(config_dict) | {"model_type": "gpt2"}
+            kwargs = {GPT2_NAMES.get(name, name): value for name, value in kwargs.items()}
         if config_dict.get("model_type", cls.model_type) != cls.model_type:
             baseline = NanoGptConfig()
             structure = {name: getattr(baseline, name) for name in NanoGptConfig.__annotations__}

@@ -97,6 +97,7 @@ class NanoGptConfig(PreTrainedConfig):
         """Build a configuration from a dictionary, GPT-2's names included, and overrides, which are validated too."""
         if config_dict.get("model_type") == "gpt2":
             config_dict = cls._from_gpt2(config_dict)
+            kwargs = {GPT2_NAMES.get(name, name): value for name, value in kwargs.items()}
         # transformers would set the overrides after construction, when no `validate_*` runs any more.
         own = {field.name for field in fields(cls)} - {field.name for field in fields(PreTrainedConfig)}
         overrides = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
@@ -108,7 +109,8 @@ class NanoGptConfig(PreTrainedConfig):
             if config_dict.get(name, allowed) != allowed:
                 raise ValueError(f"{name} is {config_dict[name]}; allowed: {allowed}, nanogpt has nothing else")
         renamed = {GPT2_NAMES.get(name, name): value for name, value in config_dict.items()}
-        renamed = {name: value for name, value in renamed.items() if not name.startswith("summary_")}
+        dropped = {name for name in renamed if name.startswith("summary_") or name in GPT2_FIXED}
+        renamed = {name: value for name, value in renamed.items() if name not in dropped}
         if renamed.get("hidden_act", "gelu_new") == "gelu_new":
             renamed["hidden_act"] = "gelu_pytorch_tanh"  # the same function as one kernel
         return {**renamed, "model_type": cls.model_type}
@@ -131,7 +133,7 @@ class NanoGptConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Check what has to fit together. Run by huggingface_hub after construction."""
-        if self.hidden_size % self.num_attention_heads:
+        if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads is {self.num_attention_heads}; allowed: a divisor of hidden_size, which is "
                 f"{self.hidden_size}"

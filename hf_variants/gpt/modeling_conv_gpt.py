@@ -49,11 +49,11 @@ class ConvGptModelOutput(BaseModelOutputWithPast):
     Args:
         coarse_hidden_state: `(batch, coarse, width of the coarsest level)`, normalised; None where there is one level
             only, or where no row completed a group. With a cache these are only the new ones.
-        coarse_attention_mask: `(batch, coarse)`, which of them are a row's own; None for all.
+        coarse_attention_mask: `(batch, coarse)`, 1 for those that are a row's own; None if all are.
     """
 
     coarse_hidden_state: torch.FloatTensor | None = None
-    coarse_attention_mask: torch.BoolTensor | None = None
+    coarse_attention_mask: torch.LongTensor | None = None
 
 
 class ConvGptAttention(NanoGptAttention):
@@ -320,6 +320,8 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         if groups.coarse.length:
             windows = groups.windows(buffer)
             new, coarse = self.run_coarse(level, windows, groups.coarse, cache, **kwargs)
+        elif stored is None:
+            raise ValueError("attention_mask is 0 everywhere; allowed: one real token or more in a batch")
         if cache is not None:
             cache.write(level, chunk.rows, groups.last_inputs(buffer), groups.last_outputs(new, stored))
         return groups.spread(new, stored), coarse
@@ -340,7 +342,8 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         stream, coarse = self.run_level(level + 1, stream, chunk, mask, cache, **kwargs)
         normed = self.expanders[level].ln(stream)
         if level + 1 == self.config.num_levels and chunk.rows is None:
-            coarse = {"coarse_hidden_state": normed, "coarse_attention_mask": getattr(chunk, "real", None)}
+            real = chunk.real.long() if isinstance(chunk, RaggedChunk) else None
+            coarse = {"coarse_hidden_state": normed, "coarse_attention_mask": real}
         return self.expanders[level](normed), coarse
 
     def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -246,6 +246,8 @@ def test_other_caches_and_masks_are_refused():
         model(ids, past_key_values=DynamicCache(config=model.config))
     with pytest.raises(ValueError, match="attention_mask has 4 dimensions; allowed: 2"):
         model(ids, torch.ones(1, 1, 3, 3))
+    with pytest.raises(ValueError, match="attention_mask is 0 everywhere"):
+        model(ids, torch.zeros_like(ids))
     with pytest.raises(ValueError, match="assisted generation is not supported"):
         model.generate(ids, prompt_lookup_num_tokens=2, max_new_tokens=2)
 
