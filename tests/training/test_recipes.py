@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Every file in training/recipes and training/comparisons is valid, and says what it is said to say."""
 
+import functools
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,25 +12,39 @@ import torch
 import transformers
 
 from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.cells import load_cells
 from hf_variants.experiments.comparison import Comparison, load_comparison, trial_recipes
 from hf_variants.experiments.data import build_tokenizer
-from hf_variants.experiments.run import build_config, prepare, run_recipe
+from hf_variants.experiments.run import Prepared, build_config, prepare, run_recipe
 from hf_variants.experiments.schedule import plan
 
 TRAINING = Path(__file__).parents[2] / "training"
 RECIPES = sorted((TRAINING / "recipes").glob("*.yaml"))
 COMPARISONS = sorted((TRAINING / "comparisons").glob("*.yaml"))
 DATA = Path(os.environ.get("HF_VARIANTS_DATA", "nowhere"))
-QUICK = {"max_tokens": None, "max_steps": 2, "batch_size": 2, "budgets": [1.0], "warmup_steps": 1, "eval_every": 1,
-         "checkpoint_every": 0, "snapshot_every": 0, "eval_batch_size": 2}  # fmt: skip
+QUICK = {"max_tokens": None, "max_steps": 2, "batch_size": 2, "gradient_accumulation_steps": 1, "budgets": [1.0],
+         "warmup_steps": 1, "eval_every": 1, "checkpoint_every": 0, "snapshot_every": 0,
+         "eval_batch_size": 2}  # fmt: skip
+GPT2 = {"tokenizer": "gpt2_bpe"} if (DATA / "gpt2_bpe").exists() else {"tokenizer": "bpe", "vocab_size": 300}
+AUTO_CLASSES = {"masked_lm": transformers.AutoModelForMaskedLM, "causal_lm": transformers.AutoModelForCausalLM}
+BRIEF = {"samples": 1, "sample_tokens": 4, "answer_questions": 4}
 
 
 def stem(path: Path) -> str:
     return path.stem
 
 
-def arms() -> list[tuple[Path, str]]:
-    return [(path, arm) for path in COMPARISONS for arm in read_yaml(path)["arms"]]
+@functools.cache
+def comparisons(path: Path) -> dict[str, Comparison]:
+    """The comparisons of a file: one per cell, or the only one under the file's own name."""
+    cells = load_cells(path)
+    return {path.stem: load_comparison(path)} if cells is None else cells.cells
+
+
+def arms() -> list[tuple[Path, str, str]]:
+    return [
+        (path, name, arm) for path in COMPARISONS for name, found in comparisons(path).items() for arm in found.arms
+    ]
 
 
 def is_here(data: dict[str, Any]) -> bool:
@@ -37,18 +53,36 @@ def is_here(data: dict[str, Any]) -> bool:
 
 
 def offline(content: dict[str, Any]) -> Recipe:
-    """The recipe, with built-in text in place of what is not here."""
+    """The recipe, with built-in text and trained tokenizers in place of what is not here."""
     if not is_here(content["data"]):
-        content = merge(content, {"data": {"dataset": "builtin/pydoc", "sha256": None}})
+        text = {"dataset": "builtin/pydoc", "sha256": None, "question_column": None, "answer_column": None}
+        content = merge(content, {"data": text})
+    if (content.get("tokenizer") or {}).get("tokenizer") == "gpt2":
+        content = merge(content, {"tokenizer": GPT2})
     return recipe_from_dict(content)
 
 
+@functools.lru_cache(maxsize=8)
+def prepared_parts(parts: str) -> Prepared:
+    return prepare(recipe_from_dict({"model": {"model_type": "any"}} | json.loads(parts)))
+
+
 def built(recipe: Recipe) -> transformers.PreTrainedModel:
-    """The recipe's model without memory for its weights."""
-    prepared = prepare(recipe)
+    """The recipe's model without memory for its weights. Arms and trials share their data."""
+    parts = {name: part for name, part in recipe.to_dict().items() if name not in ("name", "description", "model")}
+    prepared = prepared_parts(json.dumps(parts | {"training": {"max_steps": 1}}))
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
     with torch.device("meta"):
         return getattr(transformers, prepared.objective.auto_class).from_config(config)
+
+
+def from_vocabulary(recipe: Recipe, size: int) -> transformers.PreTrainedModel:
+    """The recipe's model at the published vocabulary, which needs no data."""
+    config = transformers.CONFIG_MAPPING[recipe.model.model_type](
+        **recipe.model.overrides, vocab_size=size, pad_token_id=None
+    )
+    with torch.device("meta"):
+        return AUTO_CLASSES[recipe.objective.objective].from_config(config)
 
 
 def parameters(comparison: Comparison) -> dict[str, int]:
@@ -57,8 +91,12 @@ def parameters(comparison: Comparison) -> dict[str, int]:
 
 
 def test_there_are_some():
-    assert {"demo", "minbert_tiny_shakespeare", "minbert_tiny_shakespeare_published"} <= set(map(stem, RECIPES))
-    assert {"demo", "highway_vs_residual", "highway_vs_residual_published"} <= set(map(stem, COMPARISONS))
+    shakespeare = {
+        f"{model}_tiny_shakespeare{size}" for model in ("minbert", "nanogpt") for size in ("", "_published")
+    }
+    assert {"demo", "nanogpt_arithmetic", "nanogpt_math_published"} | shakespeare <= set(map(stem, RECIPES))
+    published = {f"{name}{size}" for name in ("highway_vs_residual", "conv_vs_gpt") for size in ("", "_published")}
+    assert {"demo"} | published <= set(map(stem, COMPARISONS))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=stem)
@@ -73,37 +111,69 @@ def test_a_recipe_is_valid_and_its_model_builds(path):
         assert getattr(model.config, name) == value
 
 
-@pytest.mark.parametrize(("path", "arm"), arms(), ids=lambda value: getattr(value, "stem", value))
-def test_every_arm_of_a_comparison_is_valid_and_builds(path, arm):
-    comparison = load_comparison(path)
-    assert comparison.name == path.stem and comparison.question.endswith("?")
-    assert comparison.arms[arm]["description"] and len(comparison.seeds) >= 3
+@pytest.mark.parametrize(("path", "name", "arm"), arms(), ids=lambda value: getattr(value, "stem", value))
+def test_every_arm_of_a_comparison_is_valid_and_builds(path, name, arm):
+    comparison = comparisons(path)[name]
+    assert comparison.name in (path.stem, f"{path.stem}/{name}") and comparison.question
+    assert comparison.arms[arm]["description"] and comparison.seeds
     recipes = [comparison.recipe(arm, seed) for seed in comparison.seeds]
     recipes += [recipe for _, recipe in trial_recipes(comparison, arm)] if comparison.tune else []
     for recipe in recipes:
         plan(recipe.training, recipe.data.block_size)
+        assert recipe.training.batch_size % recipe.training.gradient_accumulation_steps == 0
     model = built(offline(recipes[0].to_dict()))
     assert model.config.model_type == comparison.arms[arm]["model"]["model_type"]
+    assert model.config.max_position_embeddings >= recipes[0].data.block_size
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=stem)
+def test_a_comparison_asks_its_question_of_three_seeds(path):
+    content = read_yaml(path)
+    assert content["name"] == path.stem and content["question"].endswith("?")
+    assert len(content["seeds"]) >= 3  # a cell that is too long for as many names its own
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=stem)
 def test_arms_of_a_comparison_differ_in_the_model_alone(path):
-    comparison = load_comparison(path)
-    assert all(set(changes) <= {"description", "model"} for changes in comparison.arms.values())
-    for name in (comparison.tune or {}).get("space") or {}:
-        assert name in ("training.learning_rate", "training.warmup_steps")
+    for comparison in comparisons(path).values():
+        assert all(set(changes) <= {"description", "model"} for changes in comparison.arms.values())
+        for name in (comparison.tune or {}).get("space") or {}:
+            assert name in ("training.learning_rate", "training.warmup_steps")
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=stem)
+def test_matched_arms_have_as_many_parameters(path):
+    for comparison in comparisons(path).values():
+        counts = parameters(comparison) if comparison.parameter_matched else {}
+        for arm, other in comparison.parameter_matched.items():
+            assert counts[arm] == pytest.approx(counts[other], rel=0.1)
 
 
 def test_the_published_counts_are_met_exactly():
     comparison = load_comparison(TRAINING / "comparisons" / "highway_vs_residual_published.yaml")
-    counts = {}
-    for arm in comparison.arms:
-        recipe = comparison.recipe(arm, 0)
-        content = merge(recipe.to_dict(), {"model": {"overrides": {"vocab_size": 66, "pad_token_id": None}}})
-        config = transformers.CONFIG_MAPPING[recipe.model.model_type](**content["model"]["overrides"])
-        with torch.device("meta"):
-            counts[arm] = transformers.AutoModelForMaskedLM.from_config(config).num_parameters()
+    counts = {arm: from_vocabulary(comparison.recipe(arm, 0), 66).num_parameters() for arm in comparison.arms}
     assert counts == {"residual": 25_353_282, "highway": 29_555_778, "highway_bias_0": 29_555_778}
+
+
+def test_the_published_decoders_have_system_e_s_sizes_and_schedule():
+    """System E's convolution net had 9 244 080 parameters, with the dense maps that let it look ahead."""
+    recipe = recipe_from_dict(read_yaml(TRAINING / "recipes" / "nanogpt_math_published.yaml"))
+    assert from_vocabulary(recipe, 50257).num_parameters() == 15_037_248
+    cells = comparisons(TRAINING / "comparisons" / "conv_vs_gpt_published.yaml")
+    assert {comparison.recipe("nanogpt", 0).data.block_size for comparison in cells.values()} == {256, 1024}
+    for comparison in cells.values():
+        recipes = {arm: comparison.recipe(arm, 0) for arm in comparison.arms}
+        counts = {arm: from_vocabulary(recipe, 50257).num_parameters() for arm, recipe in recipes.items()}
+        short = recipes["nanogpt"].data.block_size == 256
+        assert counts == {
+            "nanogpt": 15_037_248 if short else 15_184_704,
+            "conv_gpt": 9_035_184 if short else 9_072_048,
+        }
+        for recipe in recipes.values():
+            t = recipe.training
+            assert t.max_steps == 10_000 and t.batch_size * recipe.data.block_size == 524_288
+            assert (t.schedule, t.learning_rate, t.min_learning_rate, t.warmup_steps) == ("cosine", 6e-4, 6e-5, 715)
+            assert (t.adam_beta1, t.adam_beta2, t.weight_decay, t.mixed_precision) == (0.9, 0.95, 0.1, "bf16")
 
 
 @pytest.mark.skipif(not (DATA / "tiny_shakespeare").exists(), reason="HF_VARIANTS_DATA has no tiny_shakespeare")
@@ -129,10 +199,8 @@ def test_the_widened_arm_has_the_highway_net_s_parameters():
 
 @pytest.mark.parametrize("path", RECIPES, ids=stem)
 def test_every_recipe_trains(path, tmp_path):
-    content = read_yaml(path)
-    if not is_here(content["data"]):
-        content = merge(content, {"data": {"dataset": "builtin/pydoc", "sha256": None}})
+    content = offline(read_yaml(path)).to_dict()
     small = {"num_hidden_layers": 1} if content["model"]["overrides"]["num_hidden_layers"] > 3 else {}
-    changes = {"data": {"max_eval_blocks": 2}, "training": QUICK, "model": {"overrides": small}}
+    changes = {"data": {"max_eval_blocks": 2}, "training": QUICK, "objective": BRIEF, "model": {"overrides": small}}
     record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
     assert record["steps"] == 2 and record["marks"][-1]["test"]["loss"] > 0
