@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hf_variants.experiments.arguments import read_yaml, recipe_from_dict
+from hf_variants.experiments.cells import load_cells
 from hf_variants.experiments.comparison import load_comparison
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,7 @@ def test_files_and_recipes_that_the_readme_names_exist():
     for path in set(re.findall(r"(?:training|model_cards|hf_variants)/[\w/.-]+\.\w+", README)) - made_here:
         assert (ROOT / path).exists(), path
     for path in set(re.findall(r"training/comparisons/\w+\.yaml", README)) - made_here:
-        load_comparison(ROOT / path)
+        assert load_cells(ROOT / path) or load_comparison(ROOT / path)
     for path in set(re.findall(r"training/recipes/\w+\.yaml", README)):
         recipe_from_dict(read_yaml(ROOT / path))
 
@@ -60,6 +61,8 @@ def checkout(tmp_path_factory) -> Path:
     add_row(folder / "hf_variants" / "auto.py", blocks("row")[0][1])
     demo = "training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo"
     run(f"{sys.executable} {demo} {SHORT}", folder)
+    for _, text in blocks("run", "sh, first"):
+        run(shortened(text), folder)
     return folder
 
 
@@ -88,7 +91,9 @@ def shortened(script: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", [text for what, text in blocks("run", "sh") if "tiny_shakespeare" not in what])
+@pytest.mark.parametrize(
+    "script", [text for what, text in blocks("run", "sh") if what != "sh, first" and "tiny_shakespeare" not in what]
+)
 def test_shell_commands(checkout, script):
     run(shortened(script), checkout)
 

@@ -30,7 +30,7 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model in float32 and evaluation mode, and its tokenizer. Raises InputError where there is no such thing."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=True)
         model = getattr(transformers, auto_class).from_pretrained(
             name, revision=revision, trust_remote_code=True, dtype=torch.float32
         )

@@ -134,9 +134,11 @@ def test_a_comparison_asks_its_question_of_three_seeds(path):
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=stem)
-def test_arms_of_a_comparison_differ_in_the_model_alone(path):
+def test_arms_of_a_comparison_differ_in_the_model_and_its_learning_rate_alone(path):
     for comparison in comparisons(path).values():
-        assert all(set(changes) <= {"description", "model"} for changes in comparison.arms.values())
+        for changes in comparison.arms.values():
+            assert set(changes) <= {"description", "model", "training"}
+            assert set(changes.get("training", {})) <= {"learning_rate"}
         for name in (comparison.tune or {}).get("space") or {}:
             assert name in ("training.learning_rate", "training.warmup_steps")
 
