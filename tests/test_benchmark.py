@@ -1,14 +1,15 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""The benchmark's machinery: equality comes first, the table says what was measured. Nothing here asserts a time."""
+"""The benchmark's machinery: the check comes first, the table says what was measured. Nothing here asserts a time."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from hf_variants.experiments import timing
+from hf_variants.experiments import benchmark_encoders, benchmarking, timing
+from hf_variants.experiments.benchmarking import CASES, Case, DifferentError, Sides, case
 from training import benchmark
-from training.benchmark import DifferentError, Sides
 
 
 def nothing():
@@ -22,9 +23,11 @@ def refuse():
 @pytest.fixture
 def cases(monkeypatch):
     """A suite of two quick cases, one of which has sides that differ."""
-    monkeypatch.setattr(benchmark, "CASES", {})
-    benchmark.case("same", "fast", "slow", target=1e9)(lambda: Sides(nothing, nothing, nothing))
-    benchmark.case("differs", "wrong", "right")(lambda: Sides(refuse, nothing, nothing))
+    for name in list(CASES):
+        monkeypatch.delitem(CASES, name)
+    for name, names, target, check in (("same", ("fast", "slow"), 1e9, nothing), ("differs", "ab", None, refuse)):
+        build = lambda check=check: Sides(check, nothing, nothing)  # noqa: E731
+        monkeypatch.setitem(CASES, name, Case(name, tuple(names), target, build))
 
 
 def run(*arguments):
@@ -35,19 +38,20 @@ def run(*arguments):
 
 def clock(monkeypatch, ours, reference):
     """Makes every measurement come out as given, in seconds."""
-    monkeypatch.setattr(benchmark, "alternate", lambda cases, rounds: {"ours": ours, "reference": reference})
+    monkeypatch.setattr(benchmarking, "alternate", lambda *args, **options: {"ours": ours, "reference": reference})
 
 
 def test_the_table_and_the_json_say_the_ratio(cases, monkeypatch, tmp_path, capsys):
     clock(monkeypatch, [0.3, 0.2, 0.5], [0.2, 0.2, 0.25])
     assert run("--only", "same", "--output", str(tmp_path / "bench.json")) == 0
-    header, line = capsys.readouterr().out.splitlines()[-2:]
+    header, _, line = capsys.readouterr().out.splitlines()[-3:]
     assert line.startswith("same  fast / slow") and line.split()[-1] == "ok"
-    assert line.index("1.500") == header.index("ratio")
-    assert line.index("300.0 (250.0–400.0)") == header.index("ours ms")
+    for value, title in (("1.500", "ratio"), ("0.667x", "speed-up"), ("300.0 (250.0–400.0)", "ours ms")):
+        assert line.index(value) + len(value) == header.index(title) + len(title)
     content = json.loads((tmp_path / "bench.json").read_text())
     assert content["cases"][0]["ratio"] == pytest.approx(1.5)
     assert content["cases"][0]["ratio_interval"] == pytest.approx([1.0, 2.0])
+    assert content["cases"][0]["rounds"] == 3
     assert content["cases"][0]["reference"] == {"name": "slow", "median_ms": 200.0, "quartiles_ms": [200.0, 225.0]}
     assert {"torch", "device", "threads", "load_average"} <= set(content["environment"])
 
@@ -55,7 +59,7 @@ def test_the_table_and_the_json_say_the_ratio(cases, monkeypatch, tmp_path, caps
 def test_sides_that_differ_end_in_exit_code_1_after_the_other_cases(cases, tmp_path, capsys):
     assert run("--rounds", "2", "--output", str(tmp_path / "bench.json")) == 1
     printed = capsys.readouterr()
-    assert "error: differs: the two sides do not compute the same: outputs differ by" in printed.err
+    assert "error: differs: the two sides can't be compared: outputs differ by" in printed.err
     assert printed.out.splitlines()[-1].startswith("same ")
     content = json.loads((tmp_path / "bench.json").read_text())
     assert list(content["different"]) == ["differs"] and len(content["cases"]) == 1
@@ -64,14 +68,13 @@ def test_sides_that_differ_end_in_exit_code_1_after_the_other_cases(cases, tmp_p
 @pytest.mark.parametrize(("target", "verdict"), [(1.0, "over"), (1.5, "ok"), (3.0, "ok"), (None, None)])
 def test_over_only_where_the_whole_interval_is_above_the_target(target, verdict, monkeypatch):
     clock(monkeypatch, [1.2 + 0.1 * i for i in range(9)], [1.0] * 9)
-    case = benchmark.Case("x", ("a", "b"), target, lambda: Sides(nothing, nothing, nothing))
-    result = benchmark.measure(case, 9)
+    result = benchmarking.measure(Case("x", ("a", "b"), target, lambda: Sides(nothing, nothing, nothing)), 9)
     assert result["verdict"] == verdict
     assert result["ratio_interval"] == pytest.approx([1.3, 1.9])
 
 
 def test_over_target_is_printed_but_fails_nothing(cases, monkeypatch, capsys):
-    benchmark.case("slow", "a", "b", target=1.0)(lambda: Sides(nothing, nothing, nothing))
+    monkeypatch.setitem(CASES, "slow", Case("slow", ("a", "b"), 1.0, CASES["same"].build))
     clock(monkeypatch, [2.0] * 5, [1.0] * 5)
     assert run("--only", "slow") == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[-2:] == ["1.00", "over"]
@@ -82,16 +85,29 @@ def test_list_and_wrong_names(cases, capsys):
     assert capsys.readouterr().out.split() == ["same", "differs"]
     assert run("--only", "sme") == 2
     assert capsys.readouterr().err == "error: --only: 'sme'; allowed: same, differs\n"
-    assert run("--rounds", "0") == 2
+    for wrong in (("--rounds", "0"), ("--max_seconds", "-1"), ("--max_seconds", "nan")):
+        assert run(*wrong) == 2
+        assert capsys.readouterr().err.startswith(f"error: {wrong[0]}: ")
     with pytest.raises(ValueError, match="twice"):
-        benchmark.case("same", "a", "b")(nothing)
+        case("same", "a", "b")(nothing)
+
+
+def test_all_suites_are_registered(capsys):
+    assert run("--list") == 0
+    names = set(capsys.readouterr().out.split())
+    assert names == set(CASES) and len(names) == 17
+    assert {"minbert_8x512_padded", "highway_scalar_gates"} <= names
+    assert {"conv_gpt_train_1x16384_window", "nanogpt_write_8x256", "conv_gpt_write_8x1024"} <= names
 
 
 def test_median_interval():
-    assert benchmark.median_interval([3.0]) == (3.0, 3.0)
-    assert benchmark.median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
-    low, high = benchmark.median_interval(list(range(1, 22)))
+    assert benchmarking.median_interval([3.0]) == (3.0, 3.0)
+    assert benchmarking.median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    low, high = benchmarking.median_interval(list(range(1, 22)))
     assert (low, high) == (6, 16)  # the textbook's ranks for 21 values
+
+
+# ---- rounds --------------------------------------------------------------------------------------------------------
 
 
 def test_both_sides_take_turns():
@@ -100,12 +116,34 @@ def test_both_sides_take_turns():
     assert turns == ["a", "b"] * 3
 
 
-# ---- the equality checks of the real cases -------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("rounds", "limit", "turns", "kept"),
+    [
+        (21, {}, 24, 21),  # 3 more to warm up
+        (21, {"max_seconds": 100}, 1 + 5, 5),  # the last one begins after 100 seconds
+        (21, {"max_seconds": 210}, 2 + 9, 9),
+        (21, {"max_seconds": 0}, 1 + 3, 3),
+        (2, {"max_seconds": 0}, 1 + 2, 2),
+    ],
+)
+def test_slow_cases_get_fewer_rounds_but_three(rounds, limit, turns, kept, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def work():
+        now[0] += 10
+
+    seconds = timing.alternate({"a": work, "b": work}, rounds, **limit)
+    assert now[0] == 20 * turns
+    assert seconds == {"a": [10.0] * kept, "b": [10.0] * kept}
+
+
+# ---- the checks of the encoders' cases -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_minbert_is_checked_and_a_changed_weight_is_found(padded):
-    sides = benchmark.minbert_sides(64, 1, 16, padded)
+    sides = benchmark_encoders.minbert_sides(64, 1, 16, padded)
     sides.check()
     sides.ours(), sides.reference()
     model = sides.check.args[0]
@@ -116,7 +154,7 @@ def test_minbert_is_checked_and_a_changed_weight_is_found(padded):
 
 
 def test_a_gradient_that_differs_is_found():
-    sides = benchmark.minbert_sides(64, 1, 16, False)
+    sides = benchmark_encoders.minbert_sides(64, 1, 16, False)
     sides.check.args[0].encoder.layer[0].output.dense.bias.register_hook(lambda gradient: 2 * gradient)
     with pytest.raises(DifferentError, match=r"gradients of encoder.layer.0.output.dense.bias"):
         sides.check()
@@ -124,8 +162,8 @@ def test_a_gradient_that_differs_is_found():
 
 @pytest.mark.parametrize("gate_type", ["feature", "scalar"])
 def test_highway_checks_pass_and_a_wrong_mix_is_found(gate_type, monkeypatch):
-    sides = benchmark.highway_sides(gate_type, layers=1, rows=1)
+    sides = benchmark_encoders.highway_sides(gate_type, layers=1, rows=1)
     sides.check()
-    monkeypatch.setattr(benchmark, "naive_join", lambda output, update, stream, normed: stream + update)
+    monkeypatch.setattr(benchmark_encoders, "naive_join", lambda output, update, stream, normed: stream + update)
     with pytest.raises(DifferentError, match="outputs differ"):
         sides.check()

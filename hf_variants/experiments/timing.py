@@ -4,6 +4,7 @@
 import ctypes
 import functools
 import gc
+import math
 import os
 import statistics
 import time
@@ -18,16 +19,32 @@ import torch
 from .record import environment
 from .run import Prepared
 
+LEAST_ROUNDS = 3  # however long they take
 
-def alternate(cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
-    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all."""
+
+def alternate(
+    cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3, max_seconds: float = math.inf
+) -> dict[str, list[float]]:
+    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all.
+
+    After `max_seconds` no round begins, but for the first 3; a tenth of that time ends the warm-up.
+    """
+    began = time.perf_counter()
     seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(-warm_up, rounds):
-        for name, case in cases.items():
-            took = _time(case)
-            if number >= 0:
-                seconds[name].append(took)
+    for _ in range(warm_up):
+        _turn(cases)
+        if time.perf_counter() - began > max_seconds / 10:
+            break
+    for number in range(rounds):
+        if number >= LEAST_ROUNDS and time.perf_counter() - began > max_seconds:
+            break
+        for name, took in _turn(cases).items():
+            seconds[name].append(took)
     return seconds
+
+
+def _turn(cases: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    return {name: _time(case) for name, case in cases.items()}
 
 
 def _time(case: Callable[[], Any]) -> float:

@@ -1,0 +1,213 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The machinery of a benchmark: cases with two sides, which are checked, timed in turns and put into a table.
+
+A new case is a function with `@case` that returns `Sides`; importing its module registers it. A ratio is the median
+over rounds of the time of ours / reference, with the 95 % interval of that median. It is `over` where the whole
+interval lies above the target; a claim of "at least three times as fast" has the target 1/3.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy.stats import binom
+from torch import nn
+
+from .tables import aligned_table
+from .timing import alternate, default_device, quartiles
+
+DEVICE = default_device()
+MAX_SECONDS = 30.0
+
+
+# ---- the suite -----------------------------------------------------------------------------------------------------
+
+
+class DifferentError(Exception):
+    """A case does not compare what it says: its sides differ in what they share, or one of them is broken."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a case times: one unit of work a side. `check` raises DifferentError unless they may be compared."""
+
+    check: Callable[[], None]
+    ours: Callable[[], Any]
+    reference: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A registered case; `names` are those of our side and of the reference."""
+
+    name: str
+    names: tuple[str, str]
+    target: float | None
+    build: Callable[[], Sides]
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(
+    name: str, ours: str, reference: str, target: float | None = None
+) -> Callable[[Callable[[], Sides]], Callable[[], Sides]]:
+    """Registers a function that builds the sides; `target` is the highest ratio ours / reference that is fine."""
+
+    def register(build: Callable[[], Sides]) -> Callable[[], Sides]:
+        if name in CASES:
+            raise ValueError(f"case {name!r} is registered twice")
+        CASES[name] = Case(name, (ours, reference), target, build)
+        return build
+
+    return register
+
+
+def measure(case: Case, rounds: int, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
+    """Checks, then times one case, in fewer rounds where they take longer than `max_seconds`, but 3 or more.
+
+    Raises DifferentError where the check fails.
+    """
+    torch.manual_seed(0)
+    sides = case.build()
+    sides.check()
+    seconds = alternate({"ours": sides.ours, "reference": sides.reference}, rounds, max_seconds=max_seconds)
+    ratios = [a / b for a, b in zip(seconds["ours"], seconds["reference"], strict=True)]
+    low, high = median_interval(ratios)
+    over = case.target is not None and low > case.target
+    return {
+        "name": case.name,
+        "ours": summary(case.names[0], seconds["ours"]),
+        "reference": summary(case.names[1], seconds["reference"]),
+        "rounds": len(ratios),
+        "ratio": statistics.median(ratios),
+        "ratio_interval": [low, high],
+        "target": case.target,
+        "verdict": None if case.target is None else "over" if over else "ok",
+    }
+
+
+def summary(name: str, seconds: list[float]) -> dict[str, Any]:
+    """Median and quartiles of one side in milliseconds."""
+    return {
+        "name": name,
+        "median_ms": 1e3 * statistics.median(seconds),
+        "quartiles_ms": [1e3 * q for q in quartiles(seconds)],
+    }
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % confidence interval of the median, from order statistics (the whole range where values are few)."""
+    ordered = sorted(values)
+    index = max(0, int(binom.ppf(0.025, len(ordered), 0.5)) - 1)
+    return ordered[index], ordered[-1 - index]
+
+
+# ---- helpers for cases ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A model's inputs `(batch, seq)`, and the gradient of its last hidden state `(batch, seq, hidden)`."""
+
+    inputs: dict[str, torch.Tensor]
+    gradient: torch.Tensor
+
+
+def random_ids(config: Any, rows: int, length: int) -> torch.Tensor:
+    """The same random ids `(rows, length)` at every call, none of them 0."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(1, config.vocab_size, (rows, length), generator=generator).to(DEVICE)
+
+
+def random_batch(config: Any, rows: int, length: int, padded: bool) -> Batch:
+    """Random ids and gradient; where `padded`, the rows end at different places and a mask says so."""
+    inputs = {"input_ids": random_ids(config, rows, length)}
+    if padded:
+        ends = torch.linspace(length // 2, length, rows).long()
+        inputs["attention_mask"] = (torch.arange(length) < ends[:, None]).long().to(DEVICE)
+    # Random, because the mean of the squares, say, is the same for whatever a LayerNorm returns: no gradient at all.
+    gradient = torch.randn(rows, length, config.hidden_size, generator=torch.Generator().manual_seed(2))
+    return Batch(inputs, gradient.to(DEVICE))
+
+
+def forward_backward(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """One forward and backward pass; returns the last hidden state `(batch, seq, hidden)`.
+
+    The optimizer's update is left out: it is the same on both sides, and would only hide their difference.
+    """
+    model.zero_grad()
+    hidden = model(**batch.inputs).last_hidden_state
+    hidden.backward(batch.gradient)
+    return hidden.detach()
+
+
+def trained(model: nn.Module, batch: Batch) -> Callable[[], Any]:
+    """The work of one side: a training step without the update, dropout on."""
+    return lambda: forward_backward(model.train(), batch)
+
+
+def assert_same(ours: nn.Module, reference: nn.Module, batch: Batch, exact: bool = False) -> None:
+    """Raises DifferentError unless outputs on real tokens and all gradients agree, with dropout off.
+
+    Allowed is what `assert_close` and `assert_same_gradients` allow; nothing where `exact`.
+    """
+    real = batch.inputs.get("attention_mask", torch.ones_like(batch.inputs["input_ids"])).bool()
+    outputs = [forward_backward(model.eval(), batch)[real] for model in (ours, reference)]
+    assert_close(*outputs, allowed=0 if exact else 1e-5)
+    assert_same_gradients(ours, reference, exact)
+
+
+def assert_close(
+    found: torch.Tensor, expected: torch.Tensor, what: str = "outputs differ", allowed: float = 1e-5
+) -> None:
+    """Raises DifferentError unless no value is more than `allowed` from what is expected (their size is about 1)."""
+    far = (found - expected).abs().max().item()
+    if not far <= allowed:  # NaN is no equality either
+        raise DifferentError(f"{what} by {far:.2e}; allowed are {allowed:.0e}")
+
+
+def assert_same_gradients(ours: nn.Module, reference: nn.Module, exact: bool = False) -> None:
+    """Raises DifferentError unless all gradients agree to 1e-4 of their largest entry, or `exact`ly."""
+    expected = {name: p.grad for name, p in reference.named_parameters() if p.grad is not None}
+    found = {name: p.grad for name, p in ours.named_parameters() if p.grad is not None}
+    if expected.keys() != found.keys():
+        raise DifferentError(
+            f"only one side has a gradient for {', '.join(sorted(expected.keys() ^ found.keys())[:3])}"
+        )
+    largest = max(gradient.abs().max().item() for gradient in expected.values())
+    for name, gradient in expected.items():
+        # The second term is for gradients that are zero but for rounding, as those of the keys' biases.
+        allowed = 0 if exact else 1e-4 * gradient.abs().max().item() + 1e-6 * largest
+        assert_close(found[name], gradient, f"the gradients of {name} differ", allowed)
+
+
+# ---- output --------------------------------------------------------------------------------------------------------
+
+
+HEADER = (
+    *("case", "ours / reference", "ours ms", "reference ms", "rounds"),
+    *("ratio", "95 % interval", "speed-up", "target", "verdict"),
+)
+
+
+def row(result: dict[str, Any]) -> tuple[str, ...]:
+    """One measured case as the cells of the table; the speed-up is 1 / ratio."""
+    names = f"{result['ours']['name']} / {result['reference']['name']}"
+    sides = [with_quartiles(side["median_ms"], side["quartiles_ms"]) for side in (result["ours"], result["reference"])]
+    low, high = result["ratio_interval"]
+    ratio = (f"{result['ratio']:.3f}", f"{low:.3f}–{high:.3f}", f"{1 / result['ratio']:.3g}x")
+    target = "" if result["target"] is None else f"{result['target']:.2f}"
+    return (result["name"], names, *sides, str(result["rounds"]), *ratio, target, result["verdict"] or "")
+
+
+def with_quartiles(median: float, between: Sequence[float]) -> str:
+    """`12.3 (11.9–12.8)`."""
+    return f"{median:.1f} ({between[0]:.1f}–{between[1]:.1f})"
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """All measured cases as aligned columns: medians with quartiles, the ratio, its target."""
+    return aligned_table(HEADER, map(row, results), left=2)
