@@ -7,47 +7,31 @@ and `description`. Every field is also a flag: `--learning_rate 1e-3`, `--overri
 
 import argparse
 import dataclasses
-import difflib
 import errno
 import functools
 import shlex
 import sys
-import types
-import typing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import yaml
 
 from ..export import ExportError
-
-
-class InputError(ValueError):
-    """Something the user gave is wrong. Programs print it as one line and exit with code 2."""
-
-
-class DivergedError(InputError):
-    """The loss of a run is no longer finite."""
-
-
-def _about(text: str, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
-    if factory is not None:
-        return field(default_factory=factory, metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+from .checking import InputError, about, check_range, check_types, parse_overrides, refuse_unknown
 
 
 @dataclass
 class ModelArguments:
     """Which model is trained."""
 
-    model_type: str | None = _about("a registered model type: one of this package's or of transformers'")
-    name_or_path: str | None = _about("instead of model_type: a Hub name or a folder with config.json (and its code)")
-    revision: str | None = _about("commit, tag or branch of a Hub name")
-    pretrained: bool = _about("start from the weights of name_or_path instead of new ones", False)
-    overrides: dict | str = _about("config fields to set, as a mapping or as a=1,b=two", factory=dict)
-    attn_implementation: str | None = _about("eager, sdpa, flex_attention, flash_attention_2 (default: the model's)")
+    model_type: str | None = about("a registered model type: one of this package's or of transformers'")
+    name_or_path: str | None = about("instead of model_type: a Hub name or a folder with config.json (and its code)")
+    revision: str | None = about("commit, tag or branch of a Hub name")
+    pretrained: bool = about("start from the weights of name_or_path instead of new ones", False)
+    overrides: dict | str = about("config fields to set, as a mapping or as a=1,b=two", factory=dict)
+    attn_implementation: str | None = about("eager, sdpa, flex_attention, flash_attention_2 (default: the model's)")
 
     def __post_init__(self) -> None:
         check_types(self, "model")
@@ -61,28 +45,28 @@ class ModelArguments:
 class DataArguments:
     """Where the text comes from and how it is cut."""
 
-    dataset: str = _about("builtin/NAME, a folder or file, a URL, a folder of HF_VARIANTS_DATA, or a Hub name", "")
-    dataset_config: str | None = _about("configuration of a Hub data set")
-    dataset_revision: str | None = _about("commit, tag or branch of a Hub data set")
-    sha256: str | None = _about("expected digest of a file given by URL")
-    text_column: str = _about("column that holds the text", "text")
-    split_fractions: list[float] = _about(
+    dataset: str = about("builtin/NAME, a folder or file, a URL, a folder of HF_VARIANTS_DATA, or a Hub name", "")
+    dataset_config: str | None = about("configuration of a Hub data set")
+    dataset_revision: str | None = about("commit, tag or branch of a Hub data set")
+    sha256: str | None = about("expected digest of a file given by URL")
+    text_column: str = about("column that holds the text", "text")
+    split_fractions: list[float] = about(
         "train, validation and test shares where the source has no splits (by position in one text, seeded otherwise)",
         factory=lambda: [0.9, 0.05, 0.05],
     )
-    join_splits: bool = _about("join the source's own splits in order first, then cut by split_fractions", False)
-    data_fraction: float = _about("share of the train split that is used, from its beginning", 1.0)
-    block_size: int = _about("tokens per block", 128)
-    random_phase: bool = _about("shift the cuts between blocks by a random amount in every epoch", True)
-    max_eval_blocks: int | None = _about("use at most so many blocks of validation and of test")
-    eval_stride: int | None = _about(
+    join_splits: bool = about("join the source's own splits in order first, then cut by split_fractions", False)
+    data_fraction: float = about("share of the train split that is used, from its beginning", 1.0)
+    block_size: int = about("tokens per block", 128)
+    random_phase: bool = about("shift the cuts between blocks by a random amount in every epoch", True)
+    max_eval_blocks: int | None = about("use at most so many blocks of validation and of test")
+    eval_stride: int | None = about(
         "causal_lm: evaluate with windows of block_size that advance by so many tokens, each scored once with all the "
         "context its window has; null: disjoint blocks"
     )
-    question_column: str | None = _about("column of questions: each row becomes a text, instead of text_column")
-    answer_column: str | None = _about("column of the answers to question_column")
-    license: str | None = _about("licence of the data, for the card")
-    language: str = _about("language code of the text, for the card", "en")
+    question_column: str | None = about("column of questions: each row becomes a text, instead of text_column")
+    answer_column: str | None = about("column of the answers to question_column")
+    license: str | None = about("licence of the data, for the card")
+    language: str = about("language code of the text, for the card", "en")
 
     def __post_init__(self) -> None:
         check_types(self, "data")
@@ -108,13 +92,13 @@ class DataArguments:
 class TokenizerArguments:
     """One tokenizer for all splits: trained on the train split, or an existing one."""
 
-    tokenizer: str = _about(
+    tokenizer: str = about(
         "character, wordpiece, bpe, or an existing tokenizer: a folder, a folder of HF_VARIANTS_DATA, or a Hub name",
         "character",
     )
-    vocab_size: int = _about("vocabulary of a trained WordPiece or BPE tokenizer", 8192)
-    lowercase: bool = _about("lower-case the text (WordPiece)", True)
-    special_tokens: list[str] = _about(
+    vocab_size: int = about("vocabulary of a trained WordPiece or BPE tokenizer", 8192)
+    lowercase: bool = about("lower-case the text (WordPiece)", True)
+    special_tokens: list[str] = about(
         "special tokens of a trained tokenizer (left at the default, bpe has <|endoftext|> alone)",
         factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
     )
@@ -129,17 +113,17 @@ class TokenizerArguments:
 class ObjectiveArguments:
     """What is learned. `objective` may be a class of one's own: `path/to/file.py:ClassName`."""
 
-    objective: str = _about("masked_lm, causal_lm, or path/to/file.py:ClassName", "masked_lm")
-    mask_probability: float = _about("share of tokens to predict", 0.15)
-    mask_replace: float = _about("of those, the share replaced by the mask token", 0.8)
-    random_replace: float = _about("of those, the share replaced by a random token", 0.1)
-    eval_seed: int = _about("seed of the evaluation masks and samples, the same for all arms and seeds", 20260101)
-    cross_document_attention: bool = _about("causal_lm: packed documents see those before them in the block", True)
-    answer_questions: int = _about("causal_lm: answer so many test questions after training (data with answers)", 200)
-    samples: int = _about("causal_lm: so many texts sampled after training, at least one per prompt; 0: none", 3)
-    sample_tokens: int = _about("tokens of a sampled text", 200)
-    sample_temperature: float = _about("temperature of the samples; 0: the most probable token", 0.8)
-    sample_prompts: list[str] = _about("beginnings of the samples (default: that of a document)", factory=list)
+    objective: str = about("masked_lm, causal_lm, or path/to/file.py:ClassName", "masked_lm")
+    mask_probability: float = about("share of tokens to predict", 0.15)
+    mask_replace: float = about("of those, the share replaced by the mask token", 0.8)
+    random_replace: float = about("of those, the share replaced by a random token", 0.1)
+    eval_seed: int = about("seed of the evaluation masks and samples, the same for all arms and seeds", 20260101)
+    cross_document_attention: bool = about("causal_lm: packed documents see those before them in the block", True)
+    answer_questions: int = about("causal_lm: answer so many test questions after training (data with answers)", 200)
+    samples: int = about("causal_lm: so many texts sampled after training, at least one per prompt; 0: none", 3)
+    sample_tokens: int = about("tokens of a sampled text", 200)
+    sample_temperature: float = about("temperature of the samples; 0: the most probable token", 0.8)
+    sample_prompts: list[str] = about("beginnings of the samples (default: that of a document)", factory=list)
 
     def __post_init__(self) -> None:
         check_types(self, "objective")
@@ -155,37 +139,35 @@ class ObjectiveArguments:
 class TrainingArguments:
     """Budget, optimizer, schedule and bookkeeping."""
 
-    seed: int = _about("seed of initialisation, data order, masks and dropout", 0)
-    batch_size: int = _about("blocks per optimizer step, over all processes and micro-batches", 64)
-    gradient_accumulation_steps: int = _about("micro-batches per optimizer step", 1)
-    max_tokens: int | None = _about("budget in training tokens")
-    max_steps: int | None = _about("budget in optimizer steps")
-    max_seconds: float | None = _about("budget in seconds of training (not reproducible bit for bit)")
-    budgets: list[float] = _about(
+    seed: int = about("seed of initialisation, data order, masks and dropout", 0)
+    batch_size: int = about("blocks per optimizer step, over all processes and micro-batches", 64)
+    gradient_accumulation_steps: int = about("micro-batches per optimizer step", 1)
+    max_tokens: int | None = about("budget in training tokens")
+    max_steps: int | None = about("budget in optimizer steps")
+    max_seconds: float | None = about("budget in seconds of training (not reproducible bit for bit)")
+    budgets: list[float] = about(
         "shares of the budget that get a decay branch and an evaluation", factory=lambda: [1.0]
     )
-    schedule: Literal["constant_with_decay", "linear", "cosine"] = _about("learning rate", "constant_with_decay")
-    decay_fraction: float = _about("share of each compared budget spent on decay (constant_with_decay)", 0.2)
-    warmup_steps: int = _about("steps of linear warm-up", 100)
-    learning_rate: float = _about("peak learning rate of AdamW", 1e-3)
-    min_learning_rate: float = _about("where the decay ends", 0.0)
-    weight_decay: float = _about("AdamW's decoupled weight decay", 0.01)
-    weight_decay_scope: Literal["matrices", "linear"] = _about(
-        "decay all matrices, or Linear weights only", "matrices"
-    )
-    adam_beta1: float = _about("AdamW's first beta", 0.9)
-    adam_beta2: float = _about("AdamW's second beta", 0.95)
-    adam_epsilon: float = _about("AdamW's epsilon", 1e-8)
-    max_grad_norm: float | None = _about("clip the gradient's norm before the step; null: never", 1.0)
-    mixed_precision: Literal["no", "bf16", "fp16"] = _about("autocast", "no")
-    gradient_checkpointing: bool = _about("recompute activations in the backward pass", False)
-    eval_batch_size: int = _about("blocks per evaluation batch", 64)
-    eval_every: int = _about("optimizer steps between evaluations on validation", 200)
-    log_every: int = _about("optimizer steps between records of the training loss", 50)
-    checkpoint_every: int = _about("optimizer steps between checkpoints; 0: only at branch points", 500)
-    keep_checkpoints: int = _about("how many checkpoints are kept", 2)
-    snapshot_every: int = _about("optimizer steps between model snapshots for analyze_depth.py; 0: none", 0)
-    trackers: list[str] = _about("tensorboard, trackio, wandb: also log there, through Accelerate", factory=list)
+    schedule: Literal["constant_with_decay", "linear", "cosine"] = about("learning rate", "constant_with_decay")
+    decay_fraction: float = about("share of each compared budget spent on decay (constant_with_decay)", 0.2)
+    warmup_steps: int = about("steps of linear warm-up", 100)
+    learning_rate: float = about("peak learning rate of AdamW", 1e-3)
+    min_learning_rate: float = about("where the decay ends", 0.0)
+    weight_decay: float = about("AdamW's decoupled weight decay", 0.01)
+    weight_decay_scope: Literal["matrices", "linear"] = about("decay all matrices, or Linear weights only", "matrices")
+    adam_beta1: float = about("AdamW's first beta", 0.9)
+    adam_beta2: float = about("AdamW's second beta", 0.95)
+    adam_epsilon: float = about("AdamW's epsilon", 1e-8)
+    max_grad_norm: float | None = about("clip the gradient's norm before the step; null: never", 1.0)
+    mixed_precision: Literal["no", "bf16", "fp16"] = about("autocast", "no")
+    gradient_checkpointing: bool = about("recompute activations in the backward pass", False)
+    eval_batch_size: int = about("blocks per evaluation batch", 64)
+    eval_every: int = about("optimizer steps between evaluations on validation", 200)
+    log_every: int = about("optimizer steps between records of the training loss", 50)
+    checkpoint_every: int = about("optimizer steps between checkpoints; 0: only at branch points", 500)
+    keep_checkpoints: int = about("how many checkpoints are kept", 2)
+    snapshot_every: int = about("optimizer steps between model snapshots for analyze_depth.py; 0: none", 0)
+    trackers: list[str] = about("tensorboard, trackio, wandb: also log there, through Accelerate", factory=list)
 
     def __post_init__(self) -> None:
         check_types(self, "training")
@@ -308,15 +290,6 @@ def recipe_from_dict(content: dict[str, Any], where: str = "recipe") -> Recipe:
     return Recipe(name=str(content.get("name", "run")), description=str(content.get("description", "")), **sections)
 
 
-def refuse_unknown(content: dict[str, Any], allowed: Sequence[str], where: str) -> None:
-    """Raises InputError for the first key that is not allowed, with the nearest allowed one."""
-    for key in content:
-        if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
-            raise InputError(f"{where}: unknown key '{key}'; {hint}")
-
-
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -336,17 +309,6 @@ def recipe_flags(parser: argparse.ArgumentParser) -> None:
             if action.dest == "overrides":
                 action.type = _overrides_flag
             group._add_action(action)
-
-
-def parse_overrides(text: str) -> dict[str, Any]:
-    """`a=1,b=two` as a mapping, values read as YAML."""
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    if any(not equals for _, equals, _ in pairs):
-        raise InputError(f"--overrides {text}: write field=value,field=value")
-    try:
-        return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
-    except yaml.YAMLError:
-        raise InputError(f"--overrides {text}: a value is not valid YAML") from None
 
 
 def _overrides_flag(text: str) -> dict[str, Any]:
@@ -382,62 +344,6 @@ def _as_flag(value: Any) -> str:
     if isinstance(value, dict):
         return shlex.quote(",".join(f"{name}={item}" for name, item in value.items()))
     return shlex.join(map(str, value if isinstance(value, list) else [value]))
-
-
-# ---- checking ------------------------------------------------------------------------------------------------------
-
-
-def check_types(arguments: Any, section: str) -> None:
-    """Compares each field with its annotation, in place: YAML reads `1e-3` as a string, so numbers are converted."""
-    hints = typing.get_type_hints(type(arguments))
-    for f in dataclasses.fields(arguments):
-        value = _convert(getattr(arguments, f.name), hints[f.name], f"{section}.{f.name}")
-        setattr(arguments, f.name, value)
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if dict in inner:
-            value = parse_overrides(value) if isinstance(value, str) else (value or {})  # null drops a base's mapping
-        if value is None and type(None) in inner:
-            return None
-        return _convert(value, next(t for t in inner if t is not type(None)), where)
-    if origin is Literal:
-        value = "no" if value is False and "no" in inner else value  # YAML reads a bare `no` as false
-        if value not in inner:
-            raise InputError(f"{where}: '{value}'; allowed: {', '.join(map(str, inner))}")
-        return value
-    if origin is list:
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where}: {value!r}; a list is expected")
-        return [_convert(v, inner[0], where) for v in value]
-    return _convert_plain(value, hint, where)
-
-
-def _convert_plain(value: Any, kind: type, where: str) -> Any:
-    if kind is not str and isinstance(value, str) and kind in (int, float):
-        try:
-            value = float(value)
-        except ValueError:
-            raise InputError(f"{where}: '{value}'; a number is expected") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise InputError(f"{where}: {value!r}; {kind.__name__} is expected")
-    return value
-
-
-def check_range(
-    where: str, value: float, low: float | None = None, high: float | None = None, low_open: bool = False
-) -> None:
-    """Raises InputError unless low <= value <= high (low < value where `low_open`)."""
-    too_low = low is not None and (value <= low if low_open else value < low)
-    if too_low or (high is not None and value > high) or value != value:
-        bounds = f"{'above' if low_open else 'from'} {low}" + (f" to {high:.6g}" if high is not None else " up")
-        raise InputError(f"{where}: {value}; allowed: {bounds}")
 
 
 # ---- programs ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from transformers import PreTrainedConfig
 from ..export import export_folder
 from .arguments import (
     SECTIONS,
-    DivergedError,
     InputError,
     Recipe,
     check_range,
@@ -30,6 +29,7 @@ from .arguments import (
     set_dotted,
 )
 from .cards import console_table, model_card, report_markdown
+from .checking import DivergedError
 from .loop import build_optimizer
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .record import read_json, write_json

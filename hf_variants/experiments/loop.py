@@ -19,7 +19,8 @@ import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from .arguments import DivergedError, TrainingArguments
+from .arguments import TrainingArguments
+from .checking import DivergedError
 from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, save_checkpoint
 from .data import StepDataset, step_loader
 from .objectives import FixedEvaluation, evaluate_split

@@ -17,8 +17,9 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from .arguments import DivergedError, InputError, ObjectiveArguments
+from .arguments import InputError, ObjectiveArguments
 from .causal_lm import IGNORED, CausalLanguageModeling
+from .checking import DivergedError
 
 
 class MaskedLanguageModeling:

@@ -16,7 +16,8 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_variants.experiments import loop
-from hf_variants.experiments.arguments import DivergedError, InputError, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.arguments import InputError, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.checking import DivergedError
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.run import run_recipe
 from tests.experiments.tiny import tiny_content, tiny_recipe

@@ -1,0 +1,100 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What is wrong with an input, said in one line: errors, and checks of types, ranges and names."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from typing import Any, Literal
+
+import yaml
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. Programs print it as one line and exit with code 2."""
+
+
+class DivergedError(InputError):
+    """The loss of a run is no longer finite."""
+
+
+def about(text: str, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
+    """A field of a dataclass of arguments: what it says, and its default."""
+    if factory is not None:
+        return field(default_factory=factory, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+def refuse_unknown(content: dict[str, Any], allowed: Sequence[str], where: str) -> None:
+    """Raises InputError for the first key that is not allowed, with the nearest allowed one."""
+    for key in content:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
+            raise InputError(f"{where}: unknown key '{key}'; {hint}")
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """`a=1,b=two` as a mapping, values read as YAML."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if any(not equals for _, equals, _ in pairs):
+        raise InputError(f"--overrides {text}: write field=value,field=value")
+    try:
+        return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError:
+        raise InputError(f"--overrides {text}: a value is not valid YAML") from None
+
+
+def check_types(arguments: Any, section: str) -> None:
+    """Compares each field with its annotation, in place: YAML reads `1e-3` as a string, so numbers are converted."""
+    hints = typing.get_type_hints(type(arguments))
+    for f in dataclasses.fields(arguments):
+        value = _convert(getattr(arguments, f.name), hints[f.name], f"{section}.{f.name}")
+        setattr(arguments, f.name, value)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if dict in inner:
+            value = parse_overrides(value) if isinstance(value, str) else (value or {})  # null drops a base's mapping
+        if value is None and type(None) in inner:
+            return None
+        return _convert(value, next(t for t in inner if t is not type(None)), where)
+    if origin is Literal:
+        value = "no" if value is False and "no" in inner else value  # YAML reads a bare `no` as false
+        if value not in inner:
+            raise InputError(f"{where}: '{value}'; allowed: {', '.join(map(str, inner))}")
+        return value
+    if origin is list:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: {value!r}; a list is expected")
+        return [_convert(v, inner[0], where) for v in value]
+    return _convert_plain(value, hint, where)
+
+
+def _convert_plain(value: Any, kind: type, where: str) -> Any:
+    if kind is not str and isinstance(value, str) and kind in (int, float):
+        try:
+            value = float(value)
+        except ValueError:
+            raise InputError(f"{where}: '{value}'; a number is expected") from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{where}: {value!r}; {kind.__name__} is expected")
+    return value
+
+
+def check_range(
+    where: str, value: float, low: float | None = None, high: float | None = None, low_open: bool = False
+) -> None:
+    """Raises InputError unless low <= value <= high (low < value where `low_open`)."""
+    too_low = low is not None and (value <= low if low_open else value < low)
+    if too_low or (high is not None and value > high) or value != value:
+        bounds = f"{'above' if low_open else 'from'} {low}" + (f" to {high:.6g}" if high is not None else " up")
+        raise InputError(f"{where}: {value}; allowed: {bounds}")
