@@ -15,9 +15,10 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from .bert import modeling_highway_bert, modeling_minbert
 from .bert.configuration_highway_bert import HighwayBertConfig
 from .bert.configuration_minbert import MinBertConfig
-from .gpt import modeling_conv_gpt, modeling_nanogpt
+from .gpt import modeling_conv_gpt, modeling_nanogpt, modeling_progressive_gpt
 from .gpt.configuration_conv_gpt import ConvGptConfig
 from .gpt.configuration_nanogpt import NanoGptConfig
+from .gpt.configuration_progressive_gpt import ProgressiveGptConfig
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ TABLE = (
     Row(HighwayBertConfig, modeling_highway_bert),
     Row(NanoGptConfig, modeling_nanogpt),
     Row(ConvGptConfig, modeling_conv_gpt),
+    Row(ProgressiveGptConfig, modeling_progressive_gpt),
 )
 
 

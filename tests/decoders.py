@@ -21,6 +21,7 @@ SIZES = {
     "num_hidden_layers": 4,
     "max_position_embeddings": 320,
     "num_levels": 3,
+    "num_blocks": 2,
 }
 ROWS_AT_ONCE = 50  # so that attention weights of a causality check take no more than some 100 MB
 

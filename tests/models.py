@@ -24,6 +24,7 @@ TINY = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
     "num_levels": 1,
+    "num_blocks": 1,
 }
 HEADS = [(row, auto) for row in TABLE for auto in row.classes]
 DECODERS = [row for row in TABLE if "AutoModelForCausalLM" in row.auto_classes]

@@ -1,8 +1,9 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""A recipe: five small dataclasses, filled from one YAML file and then from command-line flags.
+"""A recipe: six small dataclasses, filled from one YAML file and then from command-line flags.
 
-The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`) beside `name`
-and `description`. Every field is also a flag: `--learning_rate 1e-3`, `--overrides hidden_size=64,norm_position=pre`.
+The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`, `growth`) beside
+`name` and `description`. Every field but those of `growth` is also a flag: `--learning_rate 1e-3`,
+`--overrides hidden_size=64,norm_position=pre`.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -20,6 +21,7 @@ import yaml
 
 from ..export import ExportError
 from .checking import InputError, about, check_range, check_types, parse_overrides, refuse_unknown
+from .stages import GrowthArguments
 
 
 @dataclass
@@ -167,6 +169,7 @@ class TrainingArguments:
     checkpoint_every: int = about("optimizer steps between checkpoints; 0: only at branch points", 500)
     keep_checkpoints: int = about("how many checkpoints are kept", 2)
     snapshot_every: int = about("optimizer steps between model snapshots for analyze_depth.py; 0: none", 0)
+    log_layer_gradients: bool = about("record the gradient norm of every layer with the training loss", False)
     trackers: list[str] = about("tensorboard, trackio, wandb: also log there, through Accelerate", factory=list)
 
     def __post_init__(self) -> None:
@@ -218,6 +221,7 @@ SECTIONS: dict[str, type] = {
     "tokenizer": TokenizerArguments,
     "objective": ObjectiveArguments,
     "training": TrainingArguments,
+    "growth": GrowthArguments,
 }
 
 
@@ -232,6 +236,7 @@ class Recipe:
     tokenizer: TokenizerArguments
     objective: ObjectiveArguments
     training: TrainingArguments
+    growth: GrowthArguments = field(default_factory=GrowthArguments)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, sections nested."""
@@ -302,6 +307,8 @@ def recipe_flags(parser: argparse.ArgumentParser) -> None:
     from transformers import HfArgumentParser
 
     for section, cls in SECTIONS.items():
+        if cls is GrowthArguments:  # a list of mappings is no flag
+            continue
         flags = HfArgumentParser(cls, add_help=False, argument_default=argparse.SUPPRESS)
         group = parser.add_argument_group(section, cls.__doc__)
         for action in flags._actions:

@@ -38,7 +38,7 @@ from .benchmarking import (
     summary,
     with_quartiles,
 )
-from .plots import _figure, _legend, _save, _style, _tidy
+from .plots import arm_style, figure_legend, new_figure, save_figure, tidy_axis
 from .tables import aligned_table, number
 from .timing import alternate, peak_memory_mb
 
@@ -361,22 +361,22 @@ def plot_curve(curve: Mapping[str, Any], path: Path) -> Path:
     labels = {"tokens_per_second": "training speed (tokens/s)"}
     if any(point["peak_memory_mib"] for points in curve["models"].values() for point in points):
         labels["peak_memory_mib"] = "peak memory above the weights (MiB)"
-    figure = _figure(len(labels), width=5.4)
+    figure = new_figure(len(labels), width=5.4)
     axes = figure.subplots(1, len(labels), squeeze=False)[0]
     for axis, (key, label) in zip(axes, labels.items(), strict=True):
         _draw_curve(axis, curve, key)
         axis.set_ylabel(label)
-    _legend(figure, axes[0])
-    return _save(figure, path)
+    figure_legend(figure, axes[0])
+    return save_figure(figure, path)
 
 
 def _draw_curve(axis: Axes, curve: Mapping[str, Any], key: str) -> None:
     for index, (name, points) in enumerate(curve["models"].items()):
-        color, marker = _style(index)
+        color, marker = arm_style(index)
         known = [point for point in points if point[key]]
         at = [point["context"] for point in known]
         axis.plot(at, [point[key] for point in known], color=color, marker=marker, label=name, linewidth=1.6)
-    _tidy(axis)
+    tidy_axis(axis)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     contexts = sorted({point["context"] for points in curve["models"].values() for point in points})

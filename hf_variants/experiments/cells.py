@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import SECTIONS, InputError, merge, read_yaml, refuse_unknown
-from .comparison import Comparison, Runner, as_mapping, comparison_from_dict, copy_present, read_base
+from .checking import as_mapping
+from .comparison import Comparison, Runner, comparison_from_dict, copy_present, read_base
 from .overview import build_overview
 from .overview_report import overview_markdown, overview_table
 from .plots import CONTEXT_LENGTH, plot_context_length

@@ -58,7 +58,7 @@ def check_types(arguments: Any, section: str) -> None:
 def _convert(value: Any, hint: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if dict in inner:
+        if dict in inner and type(None) not in inner:
             value = parse_overrides(value) if isinstance(value, str) else (value or {})  # null drops a base's mapping
         if value is None and type(None) in inner:
             return None
@@ -98,3 +98,17 @@ def check_range(
     if too_low or (high is not None and value > high) or value != value:
         bounds = f"{'above' if low_open else 'from'} {low}" + (f" to {high:.6g}" if high is not None else " up")
         raise InputError(f"{where}: {value}; allowed: {bounds}")
+
+
+def as_mapping(value: Any, where: str) -> dict[str, Any]:
+    """`value`, if it is one. Raises InputError otherwise."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {value!r}; a mapping is expected")
+    return value
+
+
+def as_whole(value: Any, where: str) -> int:
+    """`value`, if it is a whole number. Raises InputError otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{where}: {value!r}; a whole number is expected")
+    return value

@@ -42,13 +42,18 @@ def save_checkpoint(
 
 def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: Any, rank: int) -> dict[str, Any]:
     """Puts a checkpoint's content back in place and returns its `state`."""
-    state = json.loads((folder / "state.json").read_text())
+    state = read_state(folder)
     load_model(model, str(folder / "model.safetensors"))
     optimizer.load_state_dict(_unflatten(load_file(folder / "optimizer.safetensors"), state.pop("optimizer")))
     mine = folder / f"random-{rank}.safetensors"
     if mine.exists():  # absent where the run now has more processes than then
         restore_random_state(load_file(mine))
     return state
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """A checkpoint's JSON part."""
+    return json.loads((folder / "state.json").read_text())
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

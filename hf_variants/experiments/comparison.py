@@ -6,15 +6,14 @@ arm the same number of trials on validation. What is published is generated from
 """
 
 import itertools
-import math
-import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
+from torch.optim import Optimizer
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..export import export_folder
 from .arguments import (
@@ -29,7 +28,7 @@ from .arguments import (
     set_dotted,
 )
 from .cards import console_table, model_card, report_markdown
-from .checking import DivergedError
+from .checking import DivergedError, as_mapping, as_whole
 from .loop import build_optimizer
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .record import read_json, write_json
@@ -38,6 +37,7 @@ from .run import (
     BOOKKEEPING,
     Prepared,
     build_config,
+    build_growing,
     build_model,
     for_model,
     identity,
@@ -47,13 +47,13 @@ from .run import (
 )
 from .samples import SAMPLES, has_written, samples_markdown
 from .schedule import plan
+from .tuning import check_tune, trial_recipes
 
 KEYS = (
     *("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds"),
     "cells",
 )
-ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training")
-TUNE_KEYS = ("trials", "seed", "max_tokens", "max_steps", "space", "arm_space")
+ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training", "growth")
 Trial = dict[str, Any]
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
@@ -107,7 +107,9 @@ def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: s
     """A checked comparison from a file's content and its base recipe. Raises InputError, beginning with `where`."""
     for key in ("arms", "parameter_matched", "tune"):
         as_mapping(content.get(key) or {}, f"{where}: {key}")
-    check_range(f"{where}: timing_rounds", _whole(content.get("timing_rounds", 20), f"{where}: timing_rounds"), low=1)
+    check_range(
+        f"{where}: timing_rounds", as_whole(content.get("timing_rounds", 20), f"{where}: timing_rounds"), low=1
+    )
     comparison = Comparison(
         name=content["name"],
         question=content.get("question", ""),
@@ -121,19 +123,6 @@ def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: s
     )
     _check(comparison, where)
     return comparison
-
-
-def as_mapping(value: Any, where: str) -> dict[str, Any]:
-    """`value`, if it is one. Raises InputError otherwise."""
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: {value!r}; a mapping is expected")
-    return value
-
-
-def _whole(value: Any, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: {value!r}; a whole number is expected")
-    return value
 
 
 def _check(comparison: Comparison, where: str) -> None:
@@ -150,7 +139,7 @@ def _check(comparison: Comparison, where: str) -> None:
         refuse_unknown(as_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
         _check_alike(comparison, arm, where)
     if comparison.tune is not None:
-        _check_tune(comparison, where)
+        check_tune(comparison, where)
 
 
 def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
@@ -163,76 +152,6 @@ def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
     for name in ("max_tokens", "max_steps", "max_seconds", "batch_size", "budgets"):
         if getattr(recipe.training, name) != getattr(other.training, name):
             raise InputError(f"{where}: arm {arm} has another training.{name} than {comparison.baseline}")
-
-
-def _check_tune(comparison: Comparison, where: str) -> None:
-    tune = comparison.tune
-    refuse_unknown(tune, TUNE_KEYS, f"{where}: tune")
-    check_range(f"{where}: tune.trials", _whole(tune.get("trials", 0), f"{where}: tune.trials"), low=1)
-    own = as_mapping(tune.get("arm_space") or {}, f"{where}: tune.arm_space")
-    refuse_unknown(own, list(comparison.arms), f"{where}: tune.arm_space")
-    for name, space in {"space": tune.get("space"), **own}.items():
-        as_mapping(space or {}, f"{where}: tune, {name}")
-    if tune.get("seed") is None or tune["seed"] in comparison.seeds:
-        raise InputError(f"{where}: tune.seed must be given and differ from seeds {comparison.seeds}")
-    for arm in comparison.arms:
-        trial_recipes(comparison, arm)
-
-
-# ---- tuning --------------------------------------------------------------------------------------------------------
-
-
-def trial_settings(comparison: Comparison, arm: str) -> list[dict[str, Any]]:
-    """The settings of an arm's trials: `trials` different draws from `space` and the arm's own `arm_space`.
-
-    A list is drawn from evenly, `{low, high}` log-uniformly. All arms get the same draws of what they share, so that
-    none is luckier in its learning rates than another.
-    """
-    tune = comparison.tune
-    shared, own = tune.get("space") or {}, (tune.get("arm_space") or {}).get(arm) or {}
-    shared_rng, own_rng = random.Random(tune["seed"]), random.Random(f"{tune['seed']}/{arm}")
-    if not shared:
-        return _different_draws(own_rng, own, tune["trials"], arm)
-    # different in what is shared: were one refused for the sake of an arm's own draw, the arms would fall out of step
-    common = _different_draws(shared_rng, shared, tune["trials"], arm)
-    return [draw | {name: _draw(own_rng, choices) for name, choices in own.items()} for draw in common]
-
-
-def _different_draws(rng: random.Random, space: dict[str, Any], count: int, arm: str) -> list[dict[str, Any]]:
-    seen: list[dict[str, Any]] = []
-    for _ in range(1000):
-        if len(seen) == count:
-            return seen
-        settings = {name: _draw(rng, choices) for name, choices in space.items()}
-        if settings not in seen:
-            seen.append(settings)
-    raise InputError(f"tune: the space of arm {arm} holds fewer than {count} different settings")
-
-
-def trial_recipes(comparison: Comparison, arm: str) -> list[tuple[dict[str, Any], Recipe]]:
-    """Settings and recipe of every trial of an arm."""
-    tune = comparison.tune
-    budget = {name: tune[name] for name in ("max_tokens", "max_steps") if name in tune}
-    if budget:
-        budget = {"max_tokens": None, "max_steps": None, "max_seconds": None} | budget
-    return [
-        (settings, comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget))
-        for settings in trial_settings(comparison, arm)
-    ]
-
-
-def _draw(rng: random.Random, choices: Any) -> Any:
-    if isinstance(choices, list) and choices:
-        return rng.choice(choices)
-    if isinstance(choices, dict) and set(choices) == {"low", "high"}:
-        try:
-            low, high = float(choices["low"]), float(choices["high"])
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if not 0 < low <= high < math.inf:
-            raise InputError(f"tune: {choices!r}; numbers low and high above 0 are expected, low first")
-        return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.3g}")
-    raise InputError(f"tune: {choices!r}; a list or {{low, high}} is expected")
 
 
 # ---- running -------------------------------------------------------------------------------------------------------
@@ -281,6 +200,9 @@ class Runner:
         prepared = self.prepared(recipe)
         config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
         for_model(prepared, config, recipe.data)
+        growing = build_growing(recipe, prepared, config)
+        if growing is not None:
+            growing.check(growing.fresh())
         return config
 
     def check_records(self) -> None:
@@ -396,21 +318,35 @@ class Runner:
         """The separate quiet run that all speed figures come from."""
         if (self.records / "timing.json").exists() and not again:
             return
-        from .timing import default_device, one_batch, precision_context, time_models
+        from .timing import one_batch, precision_context, stages_in_one, time_models
 
         say(f"timing {len(self.comparison.arms)} arms in turns")
-        models, recipe = {}, None
-        for arm in self.comparison.arms:
-            recipe = self.final_recipe(arm, self.comparison.seeds[0])
-            prepared = self.prepared(recipe)
-            config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
-            model = build_model(recipe.model, config, prepared.objective.auto_class).to(default_device())
-            models[arm] = model, build_optimizer(model, recipe.training)
+        recipe = self.final_recipe(self.comparison.baseline, self.comparison.seeds[0])
         size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
         losses, tokens = one_batch(self.prepared(recipe), size), size * recipe.data.block_size
         shape = (recipe.training.eval_batch_size, recipe.data.block_size)
         rounds, precision = self.comparison.timing_rounds, precision_context(recipe.training.mixed_precision)
-        write_json(self.records / "timing.json", time_models(models, losses, tokens, shape, rounds, precision))
+        timed = time_models(self._timed_models(), losses, tokens, shape, rounds, precision)
+        write_json(self.records / "timing.json", timed | {"arms": stages_in_one(timed["arms"])})
+
+    def _timed_models(self) -> dict[str, tuple[PreTrainedModel, Optimizer]]:
+        """A model and its optimizer for every arm, or for every stage of an arm that grows: `arm@0`, `arm@1`, …"""
+        from .timing import default_device
+
+        found = {}
+        for arm in self.comparison.arms:
+            recipe = self.final_recipe(arm, self.comparison.seeds[0])
+            prepared = self.prepared(recipe)
+            config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+            growing = build_growing(recipe, prepared, config)
+            if growing is None:
+                models = {arm: build_model(recipe.model, config, prepared.objective.auto_class)}
+            else:
+                models = {f"{arm}@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}
+            for name, model in models.items():
+                model = model.to(default_device())
+                found[name] = model, build_optimizer(model, recipe.training)
+        return found
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""

@@ -11,6 +11,7 @@ and what stands before the answer, up to and with the colon, is the prompt that 
 """
 
 import bisect
+import functools
 import gzip
 import hashlib
 import itertools
@@ -204,24 +205,23 @@ def _pydoc() -> tuple[list[str], str]:
     return ["\n\n".join(topics[name] for name in names)], "PSF-2.0"
 
 
-def _arithmetic() -> tuple[list[str], str]:
-    """Made-up chains of two or three additions, subtractions and doublings, each step written out in the answer.
+def _arithmetic(lengths: Sequence[int] = (2, 3), count: int = 6000) -> tuple[list[str], str]:
+    """Made-up chains of so many additions, subtractions and doublings, each step written out in the answer.
 
     All numbers lie in 0 … 20, and no question comes twice, so that none is in two splits. The answer ends with the
     result after ####, as GSM8K's do.
     """
     rng, documents = random.Random(SPLIT_SEED), {}
-    while len(documents) < ARITHMETIC_QUESTIONS:
-        question, steps, value = _chain(rng)
+    while len(documents) < count:
+        question, steps, value = _chain(rng, rng.randint(1, 9), rng.choice(lengths))
         documents[question] = f"Question: {question}{ANSWER} {', '.join(steps)} #### {value}"
     return list(documents.values()), "CC0-1.0"
 
 
-def _chain(rng: random.Random) -> tuple[str, list[str], int]:
+def _chain(rng: random.Random, value: int, length: int) -> tuple[str, list[str], int]:
     """A question such as `(7 + 5) * 2 - 3`, its steps, and its value."""
-    value = rng.randint(1, 9)
     text, steps = str(value), []
-    for number in range(rng.choice((2, 3))):
+    for number in range(length):
         operators = ["+"] * (value < 20) + ["-"] * (value > 0) + ["*"] * (0 < value <= 10 and "*" not in text)
         operator = rng.choice(operators)
         other = 2 if operator == "*" else rng.randint(1, min(9, value if operator == "-" else 20 - value))
@@ -232,12 +232,12 @@ def _chain(rng: random.Random) -> tuple[str, list[str], int]:
     return text, steps, value
 
 
-ARITHMETIC_QUESTIONS = 6000
 BUILTIN: dict[str, Callable[[], tuple[list[str], str]]] = {
     "builtin/pydoc": _pydoc,
     "builtin/arithmetic": _arithmetic,
+    "builtin/arithmetic_chains": functools.partial(_arithmetic, tuple(range(1, 9)), 12000),
 }
-QUESTIONS = ("builtin/arithmetic",)  # the built-in corpora that consist of questions with answers
+QUESTIONS = ("builtin/arithmetic", "builtin/arithmetic_chains")  # these consist of questions with answers
 
 
 def _download(url: str, sha256: str | None) -> Path:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from .plots import _INK, _legend, _save, _style, _tidy
+from .plots import INK, arm_style, figure_legend, save_figure, tidy_axis
 from .views import short_count
 
 GATE_OPENING = "gate_opening.png"
@@ -59,13 +59,13 @@ def plot_gate_opening(models: Mapping[str, Any], path: Path) -> Path:
     for part, (name, found) in zip(parts, models.items(), strict=False):
         _draw_openings(part, name, found)
     _draw_update_ratios(parts[-1], models)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_openings(part: Any, name: str, found: Mapping[str, Any]) -> None:
     quantity = "transform" if found["gated"] else "update_ratio"
     label = "mean transform gate T" if found["gated"] else "|update| / |stream|"
-    part.suptitle(f"{name}: {label}", x=0.01, ha="left", fontsize=10, color=_INK)
+    part.suptitle(f"{name}: {label}", x=0.01, ha="left", fontsize=10, color=INK)
     by_position, by_class = part.subplots(1, 2, width_ratios=(1.15, 1))
     names = list(found["openings"])
     positions = [found["openings"][s][quantity]["by_position"] for s in names]
@@ -81,7 +81,7 @@ def _draw_openings(part: Any, name: str, found: Mapping[str, Any]) -> None:
     by_class.set_xticks(range(len(classes)), [c.replace(" ", "\n") for c in classes], fontsize=8)
     by_position.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     scale = part.colorbar(image, ax=by_class, pad=0.02).ax
-    scale.tick_params(which="both", labelsize=8, colors=_INK)
+    scale.tick_params(which="both", labelsize=8, colors=INK)
     scale.yaxis.set_major_formatter(_PLAIN)
     scale.yaxis.set_minor_formatter(_PLAIN if norm.vmax < 10 * norm.vmin else NullFormatter())
 
@@ -96,7 +96,7 @@ def _write_values(axis: Axes, table: Sequence[Sequence[float]], norm: Normalize)
     size = 8 if len(table[0]) <= 8 else 7
     for y, row in enumerate(table):
         for x, value in enumerate(row):
-            color = "white" if norm(value) > 0.6 else _INK
+            color = "white" if norm(value) > 0.6 else INK
             axis.text(x, y, _three_digits(value), ha="center", va="center", fontsize=size, color=color)
 
 
@@ -106,8 +106,8 @@ def _three_digits(value: float) -> str:
 
 def _label_heat(axis: Axes, names: Sequence[str], below: str) -> None:
     axis.set_yticks(range(len(names)), names)
-    axis.set_xlabel(below, fontsize=9, color=_INK)
-    axis.tick_params(colors=_INK, labelsize=8, length=0)
+    axis.set_xlabel(below, fontsize=9, color=INK)
+    axis.tick_params(colors=INK, labelsize=8, length=0)
     axis.spines[:].set_visible(False)
 
 
@@ -116,13 +116,13 @@ def _draw_update_ratios(part: Any, models: Mapping[str, Any]) -> None:
     longest: list[str] = max((list(found["openings"]) for found in models.values()), key=len)
     for index, (name, found) in enumerate(models.items()):
         means = [max(values["update_ratio"]["mean"], _SMALLEST) for values in found["openings"].values()]
-        color, marker = _style(index)
+        color, marker = arm_style(index)
         axis.plot(range(len(means)), means, color=color, marker=marker, label=name, **_LINE)
-    _tidy(axis)
+    tidy_axis(axis)
     _label_names(axis, longest)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(_PLAIN)
-    axis.set_ylabel("|T · update| / |C · stream|\n(residual: T = C = 1)", fontsize=9, color=_INK)
+    axis.set_ylabel("|T · update| / |C · stream|\n(residual: T = C = 1)", fontsize=9, color=INK)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
 
 
@@ -145,19 +145,19 @@ def plot_lesions(models: Mapping[str, Any], path: Path) -> Path:
     axes = figure.subplots(1, 3, sharey=True, width_ratios=widths)
     for axis, (kind, title) in zip(axes, kinds.items(), strict=True):
         _draw_lesions(axis, models, kind)
-        _tidy(axis)
+        tidy_axis(axis)
         _label_names(axis, [name.replace(" ↔ ", "↔") for name in names[kind]])
-        axis.set_title(title, fontsize=10, color=_INK)
-        axis.axhline(0, color=_INK, linewidth=0.8)
-        axis.set_xlabel("layer", fontsize=9, color=_INK)
-    axes[0].set_ylabel("rise of the validation loss (nats)", color=_INK)
-    _legend(figure, axes[0])
-    return _save(figure, path)
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.axhline(0, color=INK, linewidth=0.8)
+        axis.set_xlabel("layer", fontsize=9, color=INK)
+    axes[0].set_ylabel("rise of the validation loss (nats)", color=INK)
+    figure_legend(figure, axes[0])
+    return save_figure(figure, path)
 
 
 def _draw_lesions(axis: Axes, models: Mapping[str, Any], kind: str) -> None:
     for index, (name, found) in enumerate(models.items()):
-        color, marker = _style(index)
+        color, marker = arm_style(index)
         lesions = found["lesions"]
         rises = [loss - lesions["intact"] for loss in lesions[kind].values()]
         label = f"{name} (intact: {lesions['intact']:.2f} nats)"
@@ -177,17 +177,17 @@ def plot_iterative_estimation(models: Mapping[str, Any], path: Path) -> Path:
     axes = figure.subplots(2, 2, sharex=True).flatten()
     for axis, (curve, label) in zip(axes, _CURVES.items(), strict=True):
         for index, (name, found) in enumerate(models.items()):
-            values, (color, marker) = found["iterative_estimation"], _style(index)
+            values, (color, marker) = found["iterative_estimation"], arm_style(index)
             axis.plot(range(len(values[curve])), values[curve], color=color, marker=marker, label=name, **_LINE)
             if curve == "mean_difference":
                 _draw_band(axis, values[curve], values["std_difference"], color)
-        _tidy(axis)
+        tidy_axis(axis)
         axis.xaxis.set_major_locator(MaxNLocator(9, integer=True))
-        axis.set_ylabel(label, fontsize=9, color=_INK)
+        axis.set_ylabel(label, fontsize=9, color=INK)
     for axis in axes[2:]:
-        axis.set_xlabel(_DEEP, fontsize=9, color=_INK)
-    _legend(figure, axes[0])
-    return _save(figure, path)
+        axis.set_xlabel(_DEEP, fontsize=9, color=INK)
+    figure_legend(figure, axes[0])
+    return save_figure(figure, path)
 
 
 def _draw_band(axis: Axes, middle: Sequence[float], spread: Sequence[float], color: str) -> None:
@@ -215,18 +215,18 @@ def plot_over_training(runs: Mapping[str, Sequence[Any]], path: Path) -> Path:
             axes[0][column].yaxis.set_major_formatter(_PLAIN)
         axes[1][column].sharey(axes[1][0])
         _draw_sublayers(axes[1][column], steps, rise)
-        axes[0][column].set_title(name, fontsize=10, color=_INK)
-        axes[0][column].set_ylabel("mean transform gate T" if gated else "|update| / |stream|", color=_INK)
-        axes[1][column].set_ylabel("rise of the validation loss\nwithout the sublayer (nats)", color=_INK)
-        axes[1][column].set_xlabel("optimizer steps", color=_INK)
+        axes[0][column].set_title(name, fontsize=10, color=INK)
+        axes[0][column].set_ylabel("mean transform gate T" if gated else "|update| / |stream|", color=INK)
+        axes[1][column].set_ylabel("rise of the validation loss\nwithout the sublayer (nats)", color=INK)
+        axes[1][column].set_xlabel("optimizer steps", color=INK)
     _sublayer_legend(figure, runs)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_sublayers(axis: Axes, steps: Sequence[int], values: Sequence[Mapping[str, float]]) -> None:
     for name in values[0]:
         axis.plot(steps, [moment[name] for moment in values], **_sublayer_style(name, len(values[0]) // 2))
-    _tidy(axis)
+    tidy_axis(axis)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
     axis.margins(x=0.02)
 

@@ -194,9 +194,24 @@ def _newline(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def summarise_answers(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """{"questions", "correct", "exact_match", "examples": [{"prompt", "expected", "answer"}]}."""
+    """{"questions", "correct", "exact_match", "examples": [{"prompt", "expected", "answer"}]}.
+
+    Where expected answers differ in how many equations they hold there is "by_equations" too:
+    {"2": {"questions", "correct"}, …}.
+    """
     metric = load_metric("exact_match")
     pairs = {"predictions": [a["answer"] for a in answers], "references": [a["expected"] for a in answers]}
     examples = [{n: a[n] for n in ("prompt", "expected", "answer")} for a in answers[:EXAMPLES]]
     counts = {"questions": len(answers), "correct": sum(a["correct"] for a in answers)}
-    return counts | metric.compute(**pairs) | {"examples": examples}
+    return counts | metric.compute(**pairs) | _by_equations(answers) | {"examples": examples}
+
+
+def _by_equations(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Right answers by the length of the chain that leads to them; nothing where all chains are of one length."""
+    found: dict[int, list[bool]] = {}
+    for answer in answers:
+        found.setdefault(answer["expected"].count("="), []).append(answer["correct"])
+    if sum(number > 0 for number in found) < 2:
+        return {}
+    counted = {str(n): {"questions": len(right), "correct": sum(right)} for n, right in sorted(found.items())}
+    return {"by_equations": counted}

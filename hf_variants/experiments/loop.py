@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
+from .. import growth
 from .arguments import TrainingArguments
 from .checking import DivergedError
-from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, save_checkpoint
+from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, read_state, save_checkpoint
 from .data import StepDataset, step_loader
+from .growing import Growing, GrowthState
 from .objectives import FixedEvaluation, evaluate_split
-from .record import MetricsFile
+from .record import MetricsFile, count_parameters, training_flops_per_token
 from .schedule import NEVER, Phase, learning_rate
 
 
@@ -38,6 +40,11 @@ class Progress:
     seconds: float = 0.0  # training time along this path, evaluations apart
     loss_sum: float = 0.0  # since the last train record
     loss_steps: int = 0
+    growth: GrowthState = field(default_factory=GrowthState)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.growth, dict):  # from a checkpoint
+            self.growth = GrowthState(**self.growth)
 
 
 def parameter_groups(model: torch.nn.Module, arguments: TrainingArguments) -> list[dict[str, Any]]:
@@ -76,6 +83,13 @@ def check_optimizer(model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
         raise RuntimeError(f"the optimizer holds {len(held)} parameters, {len(wanted)} require gradients")
 
 
+def layer_gradient_norms(model: torch.nn.Module, scale: float = 1.0) -> list[float]:
+    """The gradient norm of each layer, times `scale`; a layer that is applied several times counts once."""
+    _, layers = growth.find_layers(model)
+    grads = [[p.grad for p in layer.parameters() if p.grad is not None] for layer in layers]
+    return [scale * float(torch.nn.utils.get_total_norm(g)) if g else 0.0 for g in grads]
+
+
 class Loop:
     """Runs the phases of one run from wherever `folder` says it stands."""
 
@@ -89,16 +103,25 @@ class Loop:
         phases: list[Phase],
         folder: Path,
         on_snapshot: Any = None,
+        growing: Growing | None = None,
     ) -> None:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
         self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
-        self.plain_model = model
-        self.optimizer = build_optimizer(model, arguments)
-        self.model, self.optimizer = accelerator.prepare(model, self.optimizer)
-        self.tokens_per_step = arguments.batch_size * dataset.order.blocks.block_size
+        self.growing, self.block_size = growing, dataset.order.blocks.block_size
+        self.tokens_per_step = arguments.batch_size * self.block_size
         self.progress = Progress()
+        self._install(model)
         self.metrics = MetricsFile(folder / "metrics.jsonl", accelerator.is_main_process)
         self.checkpoints = folder / "checkpoints"
+
+    def _install(self, model: torch.nn.Module) -> None:
+        """Trains this model from here on, with a new optimizer."""
+        self.accelerator.free_memory()  # forgets the model before it
+        self.plain_model = model.train()
+        if self.growing is not None:
+            self.flops_per_token = training_flops_per_token(model, self.block_size)
+        self.optimizer = build_optimizer(model, self.arguments)
+        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
@@ -106,10 +129,14 @@ class Loop:
         """Trains to the end of the last phase. Goes on from the newest checkpoint where there is one."""
         self._resume()
         self.model.train()
+        if self.progress.step == 0 and self.growing is not None and self.growing.is_due(self.progress.growth, 0):
+            self._grow(self.phases[0])
         with self._bar() as self.bar:
             while self.progress.phase < len(self.phases):
                 self._run_phase(self.phases[self.progress.phase])
         check_optimizer(self.plain_model, self.optimizer)
+        if self.growing is not None:
+            self.growing.finish(self.plain_model)
         return self.progress
 
     def _run_phase(self, phase: Phase) -> None:
@@ -142,6 +169,9 @@ class Loop:
         """One optimizer step over all micro-batches."""
         began, p = time.perf_counter(), self.progress
         rate = learning_rate(self.arguments, phase, p.step, p.seconds)
+        if self.growing is not None:
+            rate *= self.growing.rewarming(p.growth, p.step)
+            self.growing.before_step(self.plain_model, p.growth, p.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         total = torch.zeros((), device=self.accelerator.device)
@@ -178,6 +208,9 @@ class Loop:
                 )
                 if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
                     self._finite(self.grad_norm, "gradient norm")
+            if self.accelerator.sync_gradients and self.arguments.log_layer_gradients and self._logs_next():
+                clipped = float(self.grad_norm) / (self.arguments.max_grad_norm or math.inf)
+                self.layer_norms = layer_gradient_norms(self.plain_model, max(1.0, clipped))
             self.optimizer.step()
             self.optimizer.zero_grad()
         return loss.detach()
@@ -194,15 +227,24 @@ class Loop:
 
     # ---- what happens around steps -----------------------------------------------------------------------------
 
+    def _logs_next(self) -> bool:
+        return (self.progress.step + 1) % self.arguments.log_every == 0
+
     def _after_step(self, phase: Phase) -> None:
         a, p = self.arguments, self.progress
         self.bar.update(1)
+        if self.growing is not None:
+            self.growing.saw_step(p.growth, self.flops_per_token)
         if p.step % a.log_every == 0 or p.step == phase.end:
             self._record_training(phase)
         # linear and cosine schedules are one phase, evaluated on its way as a trunk is
         on_trunk = phase.kind == "trunk" or (phase.start == 0 and p.step < phase.end)
         if on_trunk and p.step % a.eval_every == 0:
-            self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")
+            loss = self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")["loss"]
+            if self.growing is not None:
+                self.growing.saw_loss(p.growth, loss)
+        if self.growing is not None and self.growing.is_due(p.growth, p.step):
+            self._grow(phase)
         if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
             self.on_snapshot(self.plain_model, p.step)
         if a.checkpoint_every and p.updates % a.checkpoint_every == 0:
@@ -217,22 +259,49 @@ class Loop:
         if self.arguments.max_grad_norm is not None:
             values["grad_norm"] = float(self.grad_norm)  # before clipping
         tokens_per_second = p.step * self.tokens_per_step / max(1e-9, p.seconds)
+        if self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0:
+            values["layer_grad_norms"] = self.layer_norms
         self._write("train", phase, values, {"tokens_per_second": tokens_per_second})
         self.bar.set_postfix(loss=f"{mean:.3f}", tokens_per_s=f"{tokens_per_second:.0f}", refresh=False)
         p.loss_sum, p.loss_steps = 0.0, 0
 
-    def _record_evaluation(self, phase: Phase, split: str) -> None:
+    def _record_evaluation(self, phase: Phase, split: str) -> dict[str, float]:
         values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
         self._write(split, phase, values, {})
         self._say(f"step {self.progress.step:>6} {phase.kind:<5} {split:<10} " + _format(values))
+        return values
 
-    def _write(self, event: str, phase: Phase, values: dict[str, float], clock: dict[str, float]) -> None:
+    def _write(self, event: str, phase: Phase, values: dict[str, Any], clock: dict[str, float]) -> None:
         p = self.progress
         place = {"event": event, "phase": phase.kind, "budget": phase.budget, "step": p.step}
         place |= {"tokens": p.step * self.tokens_per_step}
+        if self.growing is not None:
+            place |= {"flops": p.growth.flops, "stage_tokens": list(p.growth.stage_tokens)}
         self.metrics.append(place | values | clock | {"seconds": p.seconds})
         if self.arguments.trackers:
-            self.accelerator.log({f"{event}/{n}": v for n, v in values.items()}, step=p.updates)
+            numbers = {f"{event}/{n}": v for n, v in values.items() if isinstance(v, (int, float))}
+            self.accelerator.log(numbers, step=p.updates)
+
+    # ---- growth ------------------------------------------------------------------------------------------------
+
+    def _grow(self, phase: Phase) -> None:
+        """Takes the model to its next stage, and records what that did to it."""
+        p, flops = self.progress, self.flops_per_token
+        before = evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
+        moments = growth.optimizer_state_by_name(self.plain_model, self.optimizer)
+        grown = self.growing.grow(self.plain_model, p.growth, p.step)
+        self._install(self.plain_model)
+        kept = self.growing.stages[p.growth.stage - 1].moments
+        growth.load_optimizer_state_by_name(self.plain_model, self.optimizer, moments, grown.sources, kept)
+        after = evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
+        values = {"stage": p.growth.stage, "loss_before": before, "loss_after": after, "receipt": grown.receipt}
+        counts = count_parameters(self.plain_model)
+        values |= {"flops_per_token": [flops, self.flops_per_token]} | counts
+        self._write("growth", phase, values, {})
+        self._say(
+            f"step {p.step:>6} {phase.kind:<5} grew to stage {p.growth.stage}: {counts['parameters']:,} parameters, "
+            f"validation loss {before:.4f} -> {after:.4f}"
+        )
 
     # ---- branches ----------------------------------------------------------------------------------------------
 
@@ -264,8 +333,13 @@ class Loop:
         save_checkpoint(folder, self.plain_model, self.optimizer, state, rank, self.accelerator.wait_for_everyone)
 
     def _restore(self, folder: Path) -> dict[str, Any]:
+        stage = Progress(**read_state(folder)["progress"]).growth.stage
+        if stage != self.progress.growth.stage:
+            self._install(self.growing.at(stage).to(self.accelerator.device))
         state = load_checkpoint(folder, self.plain_model, self.optimizer, self.accelerator.process_index)
         self.progress = Progress(**state["progress"])
+        if self.growing is not None:
+            self.growing.before_step(self.plain_model, self.progress.growth, self.progress.step - 1)
         if self.accelerator.scaler and state["grad_scaler"]:
             self.accelerator.scaler.load_state_dict(state["grad_scaler"])
         return state

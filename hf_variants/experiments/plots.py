@@ -5,7 +5,9 @@ of several context lengths the difference and the speed against the length.
 Figures are made without pyplot: it keeps every figure alive and picks a backend for the whole process.
 """
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,15 @@ CONTEXT_LENGTH = "context_length.png"
 # Okabe and Ito's palette without its yellow, which vanishes on white; every arm has its own marker as well.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_INK = "#333333"
-_CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
+INK = "#333333"
+CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
 _SECOND = {"markerfacecolor": "white", "linestyle": "--"}
 _MARK = {
     "linestyle": "none", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.8, "capsize": 3,
     "elinewidth": 1.2, "zorder": 5,
 }  # fmt: skip
+
+Clock = Callable[[float], float]  # tokens -> seconds
 
 
 def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
@@ -39,21 +43,21 @@ def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
 
     Markers with 95 % intervals are the ends of the decay branches, on the results' split.
     """
-    per_token = _seconds_per_token(results)
-    figure = _figure(2 if per_token else 1, width=5.4)
-    axes = figure.subplots(1, 2 if per_token else 1, sharey=True, squeeze=False)[0]
-    _draw_curves(axes[0], results, dict.fromkeys(results["arms"], 1.0))
+    clocks = _clocks(results)
+    figure = new_figure(2 if clocks else 1, width=5.4)
+    axes = figure.subplots(1, 2 if clocks else 1, sharey=True, squeeze=False)[0]
+    _draw_curves(axes[0], results, dict.fromkeys(results["arms"], lambda tokens: tokens))
     axes[0].set_xlabel("training tokens")
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
     axes[0].set_ylabel(f"{results['metric']} ({results['unit']})")
-    if per_token:
-        _draw_curves(axes[1], results, per_token)
+    if clocks:
+        _draw_curves(axes[1], results, clocks)
         axes[1].set_xlabel("training time (s, from the quiet timing run)")
     for axis in axes:
         _reference_line(axis, results, label=axis is axes[0])
-    _legend(figure, axes[0])
-    figure.supxlabel(_caption(results), fontsize=8, color=_INK)
-    return _save(figure, path)
+    figure_legend(figure, axes[0])
+    figure.supxlabel(_caption(results), fontsize=8, color=INK)
+    return save_figure(figure, path)
 
 
 def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
@@ -62,26 +66,26 @@ def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
     steps = {arm: row["train_step_ms"] for arm, row in results["arms"].items() if row["train_step_ms"] is not None}
     if steps:
         costs["training step (ms, median)"] = steps
-    figure = _figure(len(costs), width=4.6)
+    figure = new_figure(len(costs), width=4.6)
     axes = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
     for axis, (label, cost) in zip(axes, costs.items(), strict=True):
         _draw_costs(axis, results, cost)
         axis.set_xlabel(label)
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
     axes[0].set_ylabel(f"final {results['split']} {results['metric']}\n({results['unit']})")
-    _legend(figure, axes[0])
-    return _save(figure, path)
+    figure_legend(figure, axes[0])
+    return save_figure(figure, path)
 
 
 def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
     """Over cells: each arm's difference to the baseline, and its speed as a multiple of the baseline's, against the
     context length in tokens (logarithmic). Cells with the same data are joined by a line; lines are moved a little
     sideways so that they don't hide each other."""
-    figure = _figure(2, width=5.4)
+    figure = new_figure(2, width=5.4)
     quality, speed = figure.subplots(1, 2)
     groups = _by_length(overview)
     for index, ((arm, data), cells) in enumerate(groups.items()):
-        style = {"color": _style(index)[0], "marker": _style(index)[1]}
+        style = {"color": arm_style(index)[0], "marker": arm_style(index)[1]}
         cells = [{**cell, "at": cell["block_size"] * 2 ** (0.04 * (2 * index + 1 - len(groups)))} for cell in cells]
         for view, options in (("equal_tokens", {}), ("equal_time", _SECOND)):
             _draw_differences(quality, cells, view, arm, style | options, f"{arm}, {data}" if not options else None)
@@ -91,19 +95,19 @@ def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
             speed.plot([cell["at"] for cell in timed], ratios, markersize=6, linewidth=1.4, **style | options)
     lengths = sorted({cell["block_size"] for cell in overview["cells"].values()})
     for axis, level in ((quality, 0.0), (speed, 1.0)):
-        _tidy(axis)
-        axis.axhline(level, color=_INK, linestyle=":", linewidth=1.0, zorder=1)
+        tidy_axis(axis)
+        axis.axhline(level, color=INK, linestyle=":", linewidth=1.0, zorder=1)
         axis.set_xscale("log", base=2)
         axis.set_xticks(lengths, [str(length) for length in lengths], minor=False)
         axis.set_xlabel("context length (tokens)")
     quality.set_ylabel(_difference_label(overview))
     speed.set_ylabel("speed, multiple of the baseline's")
     speed.set_ylim(bottom=0)
-    quality.set_title("filled: equal tokens, hollow: equal training time", fontsize=9, color=_INK)
-    speed.set_title("filled: training, hollow: inference", fontsize=9, color=_INK)
-    _legend(figure, quality)
-    figure.supxlabel("Bars: 95 % interval over seeds; none where there is one seed.", fontsize=8, color=_INK)
-    return _save(figure, path)
+    quality.set_title("filled: equal tokens, hollow: equal training time", fontsize=9, color=INK)
+    speed.set_title("filled: training, hollow: inference", fontsize=9, color=INK)
+    figure_legend(figure, quality)
+    figure.supxlabel("Bars: 95 % interval over seeds; none where there is one seed.", fontsize=8, color=INK)
+    return save_figure(figure, path)
 
 
 def _by_length(overview: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
@@ -134,37 +138,52 @@ def _difference_label(overview: Mapping[str, Any]) -> str:
     return f"{cells[0]['metric']}, arm minus {cells[0]['baseline']}\n({units}; {better} is better)"
 
 
-def _figure(panels: int, width: float) -> Figure:
+def new_figure(panels: int, width: float) -> Figure:
     figure = Figure(figsize=(max(6.0, width * panels), 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _seconds_per_token(results: Mapping[str, Any]) -> dict[str, float]:
+def _clocks(results: Mapping[str, Any]) -> dict[str, Clock]:
+    """For every timed arm, tokens -> the seconds of training that they take; each growth stage has its own rate."""
     quiet = (results.get("timing") or {}).get("arms") or {}
-    found = {arm: (quiet.get(arm) or {}).get("seconds_per_token") for arm in results["arms"]}
-    return {arm: value for arm, value in found.items() if value}
+    clocks = {}
+    for arm, row in results["arms"].items():
+        timed = quiet.get(arm) or {}
+        rates = timed.get("stage_seconds_per_token") or [timed.get("seconds_per_token")]
+        if all(rates):
+            starts = [0, *(stage["tokens"] for stage in row.get("stages") or ())][: len(rates)]
+            clocks[arm] = _clock(rates, [*starts, math.inf])
+    return clocks
 
 
-def _style(index: int) -> tuple[str, str]:
+def _clock(rates: Sequence[float], edges: Sequence[float]) -> Clock:
+    def seconds(tokens: float) -> float:
+        trained = (min(tokens, end) - start for start, end in itertools.pairwise(edges) if tokens > start)
+        return sum(rate * count for rate, count in zip(rates, trained, strict=False))
+
+    return seconds
+
+
+def arm_style(index: int) -> tuple[str, str]:
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
 
 
-def _draw_curves(axis: Axes, results: Mapping[str, Any], per_token: Mapping[str, float]) -> None:
+def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
     for index, (arm, row) in enumerate(results["arms"].items()):
-        if arm not in per_token:
+        if arm not in clocks:
             continue
-        color, marker = _style(index)
+        color, marker = arm_style(index)
         curve = row["curve"] if results["metric"] == "loss" else {"tokens": [], "mean": [], "low": [], "high": []}
-        at = [tokens * per_token[arm] for tokens in curve["tokens"]]
+        at = [clocks[arm](tokens) for tokens in curve["tokens"]]
         axis.plot(at, curve["mean"], color=color, linewidth=1.6)
         axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
         marks = row["marks"]
         axis.errorbar(
-            [mark["tokens"] * per_token[arm] for mark in marks], [mark["mean"] for mark in marks], _errors(marks),
+            [clocks[arm](mark["tokens"]) for mark in marks], [mark["mean"] for mark in marks], _errors(marks),
             color=color, marker=marker, label=arm, **_MARK,
         )  # fmt: skip
-    _tidy(axis)
+    tidy_axis(axis)
     axis.set_xlim(left=0)
 
 
@@ -178,13 +197,13 @@ def _errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
 def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float]) -> None:
     for index, (arm, row) in enumerate(results["arms"].items()):
         if arm in cost:
-            color, marker = _style(index)
+            color, marker = arm_style(index)
             point = row["metrics"][results["split"]][results["metric"]]
             axis.errorbar(
                 [cost[arm]], [point["mean"]], _errors([point]), color=color, marker=marker, label=arm, **_MARK
             )
     axis.margins(x=0.15, y=0.15)
-    _tidy(axis)
+    tidy_axis(axis)
 
 
 def _reference_line(axis: Axes, results: Mapping[str, Any], label: bool) -> None:
@@ -192,18 +211,18 @@ def _reference_line(axis: Axes, results: Mapping[str, Any], label: bool) -> None
     if entropy is None or results["metric"] != "loss":
         return
     text = f"unigram entropy ({entropy:.2f})" if label else None
-    axis.axhline(entropy, color=_INK, linestyle="--", linewidth=1.0, label=text, zorder=1)
+    axis.axhline(entropy, color=INK, linestyle="--", linewidth=1.0, label=text, zorder=1)
 
 
-def _tidy(axis: Axes) -> None:
+def tidy_axis(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.tick_params(colors=_INK, labelsize=9, labelleft=True)
+    axis.tick_params(colors=INK, labelsize=9, labelleft=True)
     axis.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
+def figure_legend(figure: Figure, axis: Axes) -> None:
     handles, labels = axis.get_legend_handles_labels()
     # Matplotlib lists lines before error bars: the arms come first, a reference line last.
     lines = [index for index, handle in enumerate(handles) if isinstance(handle, Line2D)]
@@ -220,12 +239,12 @@ def _caption(results: Mapping[str, Any]) -> str:
         markers += f", mean of {seeds} seeds with 95 % interval"
     if results["metric"] != "loss":
         return markers + "."
-    names = sorted({_CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
+    names = sorted({CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
     band = " (band: range over seeds)" if seeds > 1 else ""
     return f"Lines: {' or '.join(names)} before decay{band}. {markers}."
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Matplotlib writes its own version into a PNG: the same results must give the same bytes.

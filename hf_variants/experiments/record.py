@@ -14,6 +14,8 @@ import torch
 from .arguments import InputError
 
 SCHEMA = 1
+PLACE = ("event", "phase", "budget", "step", "tokens", "flops", "stage_tokens")  # of a line; all else was measured
+NOT_IN_STAGES = ("event", "phase", "budget", "seconds")
 WALL_CLOCK_FIELDS = ("seconds", "tokens_per_second")  # differ from run to run; all else is reproducible
 PACKAGES = ("hf_variants", "torch", "transformers", "accelerate", "datasets", "tokenizers", "evaluate", "numpy")
 
@@ -168,15 +170,21 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
     """Marks (ends of decay branches), curve of the trunk, and totals, from the lines of a metrics.jsonl."""
     marks: dict[int, dict[str, Any]] = {}
     curve: dict[int, dict[str, Any]] = {}
+    stages = []
     for line in metrics:
         place = {"tokens": line["tokens"], "steps": line["step"]}
-        if line["event"] == "train":
-            if line["phase"] == "trunk" or line["budget"] == 1.0:
-                curve.setdefault(line["step"], place)["train_loss"] = line["loss"]
+        on_path = line["phase"] == "trunk" or line["budget"] == 1.0
+        if line["event"] == "growth":
+            stages += [{name: value for name, value in line.items() if name not in NOT_IN_STAGES}] if on_path else []
+        elif line["event"] == "train":
+            if on_path:
+                point = curve.setdefault(line["step"], place)
+                point |= {"train_loss": line["loss"]} | _present(line, "layer_grad_norms")
         elif line["phase"] == "trunk":
             curve.setdefault(line["step"], place)["validation_loss"] = line["loss"]
         else:
-            cost = {"flops": line["tokens"] * flops_per_token, "seconds": line["seconds"]}
+            cost = {"flops": line.get("flops", line["tokens"] * flops_per_token), "seconds": line["seconds"]}
+            cost |= _present(line, "stage_tokens")
             mark = marks.setdefault(line["step"], place | cost)
             mark[line["event"]] = _metric_values(line)
     last = max(marks)
@@ -187,9 +195,14 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
         "tokens": final["tokens"],
         "steps": final["steps"],
         "seconds": final["seconds"],
+        **({"stages": stages} if stages else {}),
     }
 
 
+def _present(line: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: line[name] for name in names if name in line}
+
+
 def _metric_values(line: dict[str, Any]) -> dict[str, float]:
-    apart = ("event", "phase", "budget", "step", "tokens", *WALL_CLOCK_FIELDS)
+    apart = (*PLACE, *WALL_CLOCK_FIELDS)
     return {name: value for name, value in line.items() if name not in apart}

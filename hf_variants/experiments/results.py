@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from . import significance
+from .speedup import build_speedups
 from .views import Record, Runs, build_views, short_verdict, verdict_sentences
 
 SCHEMA = 1
@@ -47,6 +49,7 @@ def build_results(
         **head,
         "arms": {arm: _arm(comparison["arms"][arm], by_seed, head, timing) for arm, by_seed in runs.items()},
         **build_views(head, runs, timing, _parameter_matches(comparison)),
+        **build_speedups(head, runs, timing),
         "missing": _missing(comparison, runs, head["seeds"]),
         "tuning": tuning,
         "data": next(iter(runs[head["baseline"]].values()))["data"],
@@ -157,7 +160,10 @@ def _arm(
         "hyperparameters": _hyperparameters(recipe),
         "curve": _curve(by_seed),
         "marks": _marks(by_seed, head),
+        **_growth(by_seed),
+        **_layer_gradients(by_seed),
         **_written(by_seed, head),
+        **_answers_by_equations(by_seed),
     }
 
 
@@ -240,6 +246,71 @@ def _marks(by_seed: dict[str, Record], head: dict[str, Any]) -> list[dict[str, A
             mean, ci95 = significance.mean_and_ci(values)
             marks.append({"tokens": _mean(mark["tokens"] for mark in column), "mean": mean, "ci95": ci95})
     return marks
+
+
+# ---------------------------------------------------------------- what only some arms have
+
+
+def _growth(by_seed: dict[str, Record]) -> dict[str, Any]:
+    """The growth steps of an arm, each over the seeds that took it; nothing for an arm that does not grow."""
+    steps = [record.get("stages") or [] for record in by_seed.values()]
+    taken = [[stages[i] for stages in steps if i < len(stages)] for i in range(max(map(len, steps)))]
+    return {"stages": [_stage(stages) for stages in taken]} if taken else {}
+
+
+def _stage(stages: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """One growth step over the seeds: means in nats and tokens; sizes and receipt are those of the first seed."""
+    tokens = [stage["tokens"] for stage in stages]
+    jump, jump_ci95 = significance.mean_and_ci([stage["loss_after"] - stage["loss_before"] for stage in stages])
+    receipts = [stage.get("receipt") or {} for stage in stages]
+    differences = [receipt["max_difference"] for receipt in receipts if receipt.get("max_difference") is not None]
+    return {
+        "stage": stages[0]["stage"],
+        "seeds": len(stages),
+        "operation": receipts[0].get("operation") or "",
+        "tokens": _mean(tokens),
+        "tokens_range": [min(tokens), max(tokens)],
+        "loss_before": _mean(stage["loss_before"] for stage in stages),
+        "loss_after": _mean(stage["loss_after"] for stage in stages),
+        **{"jump": jump, "jump_ci95": jump_ci95},
+        "max_difference": max(differences, default=None),
+        **{key: stages[0].get(key) for key in ("parameters", "trainable_parameters", "flops_per_token")},
+        "receipt": receipts[0],
+    }
+
+
+def _layer_gradients(by_seed: dict[str, Record]) -> dict[str, Any]:
+    """Gradient norms per layer at the token counts that every seed has; a growing arm's rows get longer."""
+    curves = [record.get("curve") or () for record in by_seed.values()]
+    every = [{p["tokens"]: p["layer_grad_norms"] for p in curve if p.get("layer_grad_norms")} for curve in curves]
+    tokens = sorted(set.intersection(*(set(points) for points in every)))
+    norms = [_mean_by_layer([points[t] for points in every]) for t in tokens]
+    return {"layer_gradients": {"tokens": tokens, "norms": norms}} if tokens else {}
+
+
+def _mean_by_layer(rows: list[list[float]]) -> list[float]:
+    """The mean over seeds; the first seed's where one has grown and another has not."""
+    alike = rows if len({len(row) for row in rows}) == 1 else rows[:1]
+    return [float(np.mean(column)) for column in zip(*alike, strict=True)]
+
+
+def _answers_by_equations(by_seed: dict[str, Record]) -> dict[str, Any]:
+    """Right answers by the number of equations in the expected one, counts pooled over seeds.
+
+    The interval is Wilson's for the pooled counts: it knows of chance among questions, not among seeds.
+    """
+    every = [(record.get("answers") or {}).get("by_equations") or {} for record in by_seed.values()]
+    numbers = sorted({int(number) for counts in every for number in counts})
+    found = {str(n): _pooled([counts[str(n)] for counts in every if str(n) in counts]) for n in numbers}
+    return {"answers_by_equations": found} if found else {}
+
+
+def _pooled(counts: list[Mapping[str, int]]) -> dict[str, Any]:
+    questions, correct = (sum(count[key] for count in counts) for key in ("questions", "correct"))
+    interval = binomtest(correct, questions).proportion_ci(significance.CONFIDENCE, method="wilson")
+    accuracy = _mean(count["correct"] / count["questions"] for count in counts)
+    ci95 = [float(interval.low), float(interval.high)]
+    return {"questions": questions, "correct": correct, "seeds": len(counts), "accuracy": accuracy, "ci95": ci95}
 
 
 # ---------------------------------------------------------------- the rest

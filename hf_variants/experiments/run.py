@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
 
+import copy
 import dataclasses
 import datetime
 import hashlib
@@ -26,6 +27,7 @@ import hf_variants
 from .arguments import SECTIONS, DataArguments, InputError, ModelArguments, Recipe
 from .corpora import Corpus, find_local, load_corpus
 from .data import TRAINED, BlockOrder, PackedBlocks, StepDataset, build_tokenizer, separator_id, tokenize_documents
+from .growing import Growing
 from .loop import Loop
 from .objectives import FixedEvaluation, build_objective
 from .record import (
@@ -39,7 +41,7 @@ from .record import (
     training_flops_per_token,
     write_json,
 )
-from .schedule import plan
+from .schedule import plan, total_steps
 
 
 @dataclass
@@ -200,7 +202,7 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
 
 
 BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
-               "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
+               "log_layer_gradients", "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
 
 
 def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
@@ -276,15 +278,19 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     prepared = for_model(prepared, config, recipe.data)
     model = build_model(recipe.model, config, prepared.objective.auto_class)
     check_block(model, prepared)
+    growing = build_growing(recipe, prepared, config)
+    if growing is not None:
+        growing.check(model)
     claim_folder(folder, identity(recipe, prepared))
     if (folder / "record.json").exists():
         return read_json(folder / "record.json")
     if recipe.training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
-    loop = _build_loop(recipe, folder, prepared, accelerator, model.to(accelerator.device), phases)
+    loop = _build_loop(recipe, folder, prepared, accelerator, model.to(accelerator.device), phases, growing)
     _start_trackers(accelerator, recipe)
     torch.manual_seed(recipe.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     progress = loop.run()
+    model = loop.plain_model  # another one than before where a run that grows was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
         tracker.finish()
     record = _record(recipe, folder, prepared, model, progress.seconds)
@@ -295,8 +301,35 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     return record
 
 
+def build_growing(recipe: Recipe, prepared: Prepared, config: PreTrainedConfig) -> Growing | None:
+    """What grows the recipe's model; None where nothing does. Raises InputError where stages do not fit the budget."""
+    stages, training = recipe.growth.parsed(), recipe.training
+    if not stages:
+        return None
+    if training.max_seconds is not None:
+        raise InputError("growth: a budget in seconds has no fixed steps; allowed: training.max_tokens or max_steps")
+    settings = copy.deepcopy(config)
+
+    def fresh() -> PreTrainedModel:
+        model = build_model(recipe.model, copy.deepcopy(settings), prepared.objective.auto_class)
+        if training.gradient_checkpointing:
+            model.gradient_checkpointing_enable()
+        return model
+
+    rows = prepared.blocks["train"].all_rows(2)
+    inputs = {"input_ids": torch.from_numpy(np.asarray(rows, dtype=np.int64))}
+    steps = total_steps(training, recipe.data.block_size)
+    return Growing(stages, steps, training.batch_size * recipe.data.block_size, fresh, inputs)
+
+
 def _build_loop(
-    recipe: Recipe, folder: Path, prepared: Prepared, accelerator: Accelerator, model: Any, phases: Any
+    recipe: Recipe,
+    folder: Path,
+    prepared: Prepared,
+    accelerator: Accelerator,
+    model: Any,
+    phases: Any,
+    growing: Growing | None = None,
 ) -> Loop:
     training, blocks = recipe.training, prepared.blocks
     order = BlockOrder(blocks["train"], training.batch_size, training.seed, recipe.data.random_phase)
@@ -308,7 +341,7 @@ def _build_loop(
         if accelerator.is_main_process:
             _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
-    return Loop(accelerator, model, dataset, evaluations, training, phases, folder, snapshot)
+    return Loop(accelerator, model, dataset, evaluations, training, phases, folder, snapshot, growing)
 
 
 def _evaluation(recipe: Recipe, prepared: Prepared, split: str) -> FixedEvaluation:

@@ -151,6 +151,23 @@ def time_models(
     return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
 
 
+def stages_in_one(timed: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Figures by arm, where `arm@0`, `arm@1`, … are the growth stages of one: those of its last, and each one's cost.
+
+    The memory of an arm is that of its hungriest stage.
+    """
+    stages: dict[str, list[Mapping[str, Any]]] = {}
+    for name, figures in timed.items():
+        stages.setdefault(name.partition("@")[0], []).append(figures)
+    arms = {arm: dict(figures[-1]) for arm, figures in stages.items()}
+    for arm, figures in stages.items():
+        if len(figures) > 1:
+            arms[arm]["stage_seconds_per_token"] = [stage["seconds_per_token"] for stage in figures]
+            memory = [stage["peak_memory_mb"] for stage in figures if stage["peak_memory_mb"] is not None]
+            arms[arm]["peak_memory_mb"] = max(memory, default=None)
+    return arms
+
+
 def _step(
     model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Any, precision: Callable
 ) -> Callable[[], None]:

@@ -6,9 +6,9 @@ function of tokens there; other costs are tokens times a cost per token, and bet
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,14 @@ _SAME_COST = 1e-9
 
 Record = dict[str, Any]
 Runs = dict[str, dict[str, Record]]
-Curve = tuple[list[float], list[float]]
+
+
+class Curve(NamedTuple):
+    """One run's marks: rising costs, the metric at each, and the tokens that each was reached with."""
+
+    costs: list[float]
+    values: list[float]
+    tokens: list[int]
 
 
 def build_views(
@@ -34,8 +41,8 @@ def build_views(
 ) -> dict[str, Any]:
     """`views` (rows per view, Holm-corrected within each) and `views_omitted` (what was left out, and why)."""
     quiet = (timing or {}).get("arms") or {}
-    seconds = {arm: (quiet.get(arm) or {}).get("seconds_per_token") for arm in runs}
-    flops = {arm: next(iter(by_seed.values()))["flops_per_token"] for arm, by_seed in runs.items()}
+    seconds = {arm: _stage_seconds(quiet.get(arm) or {}) for arm in runs}
+    flops = {arm: _stage_flops(next(iter(by_seed.values()))) for arm, by_seed in runs.items()}
     pairs = [(arm, head["baseline"]) for arm in runs if arm != head["baseline"]]
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "equal_tokens": lambda: [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
@@ -49,6 +56,20 @@ def build_views(
         omitted[view] = [row for row in rows if "reason" in row]
         views[view] = _with_verdicts([row for row in rows if "reason" not in row], head["lower_is_better"])
     return {"views": views, "views_omitted": omitted}
+
+
+def _stage_seconds(timed: Mapping[str, Any]) -> list[float] | None:
+    """Seconds per token of every growth stage of an arm; one number where nothing grows; None where not timed."""
+    one = timed.get("seconds_per_token")
+    return timed.get("stage_seconds_per_token") or (None if one is None else [one])
+
+
+def _stage_flops(record: Record) -> list[float]:
+    """FLOPs per token of every growth stage of a run."""
+    stages = record.get("stages") or []
+    if not stages:
+        return [record["flops_per_token"]]
+    return [stages[0]["flops_per_token"][0], *(stage["flops_per_token"][1] for stage in stages)]
 
 
 def _series(head: Mapping[str, Any], by_seed: dict[str, Record]) -> dict[str, dict[int, float]]:
@@ -75,7 +96,7 @@ def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -
 
 
 def _equal_cost(
-    head: Mapping[str, Any], runs: Runs, view: str, arm: str, against: str, per_token: Mapping[str, float | None]
+    head: Mapping[str, Any], runs: Runs, view: str, arm: str, against: str, per_token: Mapping[str, list[float] | None]
 ) -> dict[str, Any]:
     """One row at a cost that both arms reach, linear in log(cost) between marks; never extrapolated.
 
@@ -87,19 +108,19 @@ def _equal_cost(
     curves = {name: _cost_curves(head, runs[name], per_token[name]) for name in (arm, against)}
     if not set(curves[arm]) & set(curves[against]):
         return _omit(arm, against, "no seed was run for both arms")
-    budget = _shared_cost([costs for by_seed in curves.values() for costs, _ in by_seed.values()])
+    budget = _shared_cost([curve.costs for by_seed in curves.values() for curve in by_seed.values()])
     if budget is None:
         return _omit(arm, against, _no_overlap(view, curves))
-    at = {name: {s: _interpolate(budget, *curve) for s, curve in by_seed.items()} for name, by_seed in curves.items()}
-    tokens = {name: round(budget / per_token[name]) for name in (arm, against)}
+    at = {name: {s: _interpolate(budget, curve) for s, curve in by_seed.items()} for name, by_seed in curves.items()}
+    tokens = {name: round(_tokens_at(budget, by_seed.values())) for name, by_seed in curves.items()}
     between = [name for name in (arm, against) if not _at_a_mark(budget, curves[name])]
-    marks = {name: _marks_around(budget, curves[name], per_token[name]) for name in (arm, against)}
+    marks = {name: _marks_around(budget, curves[name]) for name in (arm, against)}
     row = {**_row(arm, against, budget, at[arm], at[against]), "tokens": tokens, "interpolated": between}
     row["marks"] = marks
     loser = arm if (row["difference"] > 0) == head["lower_is_better"] else against
     if loser not in between:
         return row
-    at[loser] = {s: _next_mark(budget, *curve) for s, curve in curves[loser].items()}
+    at[loser] = {s: _next_mark(budget, curve.costs, curve.values) for s, curve in curves[loser].items()}
     return {**row, **_benefit_of_doubt(row, _row(arm, against, budget, at[arm], at[against]), loser)}
 
 
@@ -120,38 +141,57 @@ def _shared_cost(every: list[list[float]]) -> float | None:
 
 
 def _no_overlap(view: str, curves: Mapping[str, Mapping[str, Curve]]) -> str:
-    ends = {name: min(costs[-1] for costs, _ in by_seed.values()) for name, by_seed in curves.items()}
+    ends = {name: min(curve.costs[-1] for curve in by_seed.values()) for name, by_seed in curves.items()}
     cheap, dear = sorted(ends, key=ends.__getitem__)
-    first = max(costs[0] for costs, _ in curves[dear].values())
+    first = max(curve.costs[0] for curve in curves[dear].values())
     share = math.floor(1e3 * ends[cheap] / ends[dear]) / 1e3
     text = f"{cheap} ends at {describe_budget(view, ends[cheap])} and {dear} is first evaluated at "
     text += f"{describe_budget(view, first)}: it would need extrapolation"
     return f"{text}, or a first share in training.budgets of at most {share:g}"
 
 
-def _marks_around(budget: float, by_seed: Mapping[str, Curve], per_token: float) -> list[dict[str, float]]:
+def _marks_around(budget: float, by_seed: Mapping[str, Curve]) -> list[dict[str, float]]:
     """The mark that an arm is read from, or the two it is read between; means over the seeds."""
-    below = [
-        max([c for c in costs if c <= budget * (1 + _SAME_COST)], default=costs[0]) for costs, _ in by_seed.values()
-    ]
-    above = [_next_mark(budget, costs, costs) for costs, _ in by_seed.values()]
+    below = [max([i for i, c in enumerate(curve.costs) if c <= budget * (1 + _SAME_COST)], default=0)
+             for curve in by_seed.values()]  # fmt: skip
+    above = [_next_mark(budget, curve.costs, range(len(curve.costs))) for curve in by_seed.values()]
     ends = [below] if _at_a_mark(budget, by_seed) else [below, above]
-    return [{"tokens": round(sum(costs) / len(costs) / per_token), "cost": sum(costs) / len(costs)} for costs in ends]
+    return [_mean_mark([(curve.tokens[i], curve.costs[i]) for i, curve in zip(end, by_seed.values(), strict=True)])
+            for end in ends]  # fmt: skip
 
 
-def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], per_token: float) -> dict[str, Curve]:
-    """Per seed: rising costs, and the metric at each."""
-    return {
-        seed: ([tokens * per_token for tokens in sorted(series)], [series[tokens] for tokens in sorted(series)])
-        for seed, series in _series(head, by_seed).items()
-    }
+def _mean_mark(marks: list[tuple[int, float]]) -> dict[str, float]:
+    tokens, costs = zip(*marks, strict=True)
+    return {"tokens": round(sum(tokens) / len(tokens)), "cost": sum(costs) / len(costs)}
 
 
-def _interpolate(budget: float, costs: list[float], losses: list[float]) -> float:
-    return float(np.interp(math.log(budget), np.log(costs), losses))
+def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], rates: list[float]) -> dict[str, Curve]:
+    """Per seed, its marks by what they cost; `rates` is the cost of a token in each growth stage."""
+    curves = {}
+    for seed, series in _series(head, by_seed).items():
+        marks = sorted((m for m in by_seed[seed]["marks"] if m["tokens"] in series), key=lambda m: m["tokens"])
+        costs = [_cost(mark, rates) for mark in marks]
+        curves[seed] = Curve(costs, [series[m["tokens"]] for m in marks], [m["tokens"] for m in marks])
+    return curves
 
 
-def _next_mark(budget: float, costs: list[float], values: list[float]) -> float:
+def _cost(mark: Mapping[str, Any], rates: list[float]) -> float:
+    return sum(
+        tokens * rate for tokens, rate in zip(mark.get("stage_tokens") or [mark["tokens"]], rates, strict=False)
+    )
+
+
+def _tokens_at(budget: float, curves: Iterable[Curve]) -> float:
+    """The tokens that a cost pays for, as a mean over seeds."""
+    found = [np.interp(budget, [0, *curve.costs], [0, *curve.tokens]) for curve in curves]
+    return float(sum(found) / len(found))
+
+
+def _interpolate(budget: float, curve: Curve) -> float:
+    return float(np.interp(math.log(budget), np.log(curve.costs), curve.values))
+
+
+def _next_mark(budget: float, costs: list[float], values: Sequence[float]) -> float:
     """The value at the first mark that costs `budget` or more."""
     return next(value for cost, value in zip(costs, values, strict=True) if cost >= budget * (1 - _SAME_COST))
 
@@ -170,7 +210,7 @@ def _benefit_of_doubt(row: Mapping[str, Any], generous: Mapping[str, Any], loser
 
 
 def _at_a_mark(budget: float, curves: Mapping[str, Curve]) -> bool:
-    return all(any(abs(cost - budget) <= _SAME_COST * budget for cost in costs) for costs, _ in curves.values())
+    return all(any(abs(cost - budget) <= _SAME_COST * budget for cost in curve.costs) for curve in curves.values())
 
 
 def _parameter_matched(head: Mapping[str, Any], runs: Runs, matched: Mapping[str, str]) -> list[dict[str, Any]]:

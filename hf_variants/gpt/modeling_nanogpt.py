@@ -193,7 +193,7 @@ class NanoGptModel(NanoGptPreTrainedModel):
         self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.add_blocks(config)
         for block in self.h:  # so that the variance of the stream does not grow with depth
-            block.attn.c_proj.init_scale = block.mlp.c_proj.init_scale = (2 * len(self.h)) ** -0.5
+            block.attn.c_proj.init_scale = block.mlp.c_proj.init_scale = (2 * config.num_hidden_layers) ** -0.5
         self.post_init()
 
     def add_blocks(self, config: NanoGptConfig) -> None:
@@ -245,11 +245,22 @@ class NanoGptModel(NanoGptPreTrainedModel):
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         if use_cache and past_key_values is None:  # after the mask: with a cache, packed documents go unnoticed
             past_key_values = DynamicCache(config=self.config)
-        for block in self.h:
-            stream = block(stream, mask, past_key_values, position_ids=position_ids, **kwargs)
+        stream = self.run_blocks(stream, mask, past_key_values, position_ids=position_ids, **kwargs)
         return BaseModelOutputWithPast(
             last_hidden_state=self.ln_f(stream), past_key_values=past_key_values if use_cache else None
         )
+
+    def run_blocks(
+        self,
+        stream: torch.Tensor,
+        mask: torch.Tensor | None,
+        past_key_values: Cache | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        """Return the stream `(batch, seq, hidden)` after all layers. A variant may apply a block more than once."""
+        for block in self.h:
+            stream = block(stream, mask, past_key_values, **kwargs)
+        return stream
 
     def embed(
         self,

@@ -126,3 +126,106 @@ def overview_of(**results: dict[str, Any]) -> dict[str, Any]:
     }
     cells["later"] = {"description": "", "block_size": 4096, "missing": ["residual-seed0", "highway-seed0"]}
     return build_overview({"name": "many", "question": "Which?", "command": "compare", "cells": cells}, results)
+
+
+# ---- arms that grow ------------------------------------------------------------------------------------------------
+
+GROWTH_BUDGETS = (1_000_000, 2_000_000, 4_000_000)
+GROWTHS = (500_000, 2_000_000)  # tokens after which the model grows
+SIZES = (3, 6, 12)  # blocks, or layers, in each stage
+FINAL_LOSS = {"scratch": (3.0, 2.6, 2.2), "diverge": (2.9, 2.4, 2.0), "stack": (3.2, 2.7, 2.3)}
+STAGE_FLOPS = {"scratch": (2e6,), "diverge": (2e6, 2e6, 2e6), "stack": (0.5e6, 1e6, 2e6)}
+STAGE_SECONDS = {"scratch": (2e-5,), "diverge": (2e-5, 2e-5, 2e-5), "stack": (0.5e-5, 1e-5, 2e-5)}
+JUMP = {"diverge": 0.0, "stack": 0.5}
+GROWTH_TWIST = {"scratch": 0.0, "diverge": 0.4, "stack": 1.0}
+
+
+def stage_tokens(arm: str, tokens: int) -> list[int]:
+    """Tokens trained in each stage up to a mark."""
+    edges = [0, *(GROWTHS if arm in JUMP else ()), math.inf]
+    return [min(tokens, end) - start for start, end in zip(edges, edges[1:], strict=False) if tokens > start]
+
+
+def growth_mark(arm: str, seed: int, index: int) -> dict[str, Any]:
+    tokens = GROWTH_BUDGETS[index]
+    trained = stage_tokens(arm, tokens)
+    value = FINAL_LOSS[arm][index] + NOISE[seed] * (1 + GROWTH_TWIST[arm])
+    found = {"tokens": tokens, "steps": tokens // 4096, "flops": growth_flops(arm, tokens), "seconds": tokens / 4e4}
+    found |= {split: {"loss": value, "accuracy": 1 - value / 4} for split in ("validation", "test")}
+    return found | ({"stage_tokens": trained} if arm in JUMP else {})
+
+
+def trunk_loss(arm: str, seed: int, tokens: float, grown: bool = True) -> float:
+    """Falls with tokens; a jump fades within some 100 000 tokens. `grown`: after a growth at this very moment."""
+    value = 2.3 + 3.5 * math.exp(-tokens / 2e5) + 1.4 * math.exp(-tokens / 1.5e6) + NOISE[seed]
+    value -= {"scratch": 0.0, "diverge": 0.12, "stack": -0.08}[arm] * min(1.0, tokens / 5e5)
+    past = [at for at in GROWTHS if at < tokens or (grown and at == tokens)]
+    return value + JUMP.get(arm, 0.0) * sum(math.exp(-(tokens - at) / 1e5) for at in past)
+
+
+def growth_stage(arm: str, seed: int, number: int) -> dict[str, Any]:
+    tokens, before, after = GROWTHS[number - 1], SIZES[number - 1], SIZES[number]
+    diverges = arm == "diverge"
+    arguments = {"num_blocks": after} if diverges else {"times": 2, "placement": "stack", "init": "copy"}
+    sizes = {"layers": [12, 12] if diverges else [before, after], "blocks": [before, after]}
+    sizes |= {"parameters": [100_000 + 10_000 * before, 100_000 + 10_000 * after], "added": 10_000 * (after - before)}
+    receipt = {"operation": "diverge" if diverges else "deepen", "arguments": arguments, **sizes}
+    receipt |= {"max_difference": 0.0 if diverges else 1.5 + 0.25 * seed, "frozen": {}}
+    rates = STAGE_FLOPS[arm]
+    return {
+        "step": tokens // 4096, "tokens": tokens, "flops": growth_flops(arm, tokens), "stage": number,
+        "stage_tokens": [*stage_tokens(arm, tokens), 0],
+        "loss_before": trunk_loss(arm, seed, tokens, grown=False), "loss_after": trunk_loss(arm, seed, tokens),
+        "flops_per_token": [rates[number - 1], rates[number]], "parameters": sizes["parameters"][1],
+        "trainable_parameters": sizes["parameters"][1], "receipt": receipt,
+    }  # fmt: skip
+
+
+def growth_flops(arm: str, tokens: int) -> float:
+    return sum(c * rate for c, rate in zip(stage_tokens(arm, tokens), STAGE_FLOPS[arm], strict=False))
+
+
+def layer_norms(arm: str, seed: int, tokens: int) -> list[float]:
+    """Rising from the first layer to the last in scratch; all alike in the others but for noise."""
+    layers = SIZES[len(stage_tokens(arm, tokens)) - 1] if arm in JUMP else SIZES[-1]
+    slope = 1.0 if arm == "scratch" else 0.1
+    wave = 1 + 0.1 * math.sin(tokens / 7e4 + seed)
+    return [0.05 * wave * math.exp(slope * i / max(1, layers - 1) + 0.3 * tokens / 4e6) for i in range(layers)]
+
+
+def growth_record(arm: str, seed: int) -> dict[str, Any]:
+    found = record("residual", seed)
+    found["recipe"] |= {"name": "growing", "objective": {"objective": "causal_lm"}}
+    found["recipe"]["model"] |= {"model_type": "progressive_gpt" if arm == "diverge" else "nanogpt"}
+    found |= {"comparison": "growing", "arm": arm, "parameters": 220_000, "trainable_parameters": 220_000}
+    found["flops_per_token"] = STAGE_FLOPS[arm][-1]
+    found["marks"] = [growth_mark(arm, seed, index) for index in range(3)]
+    found["curve"] = [
+        {"tokens": t, "steps": t // 4096, "train_loss": trunk_loss(arm, seed, t) - 0.02,
+         "validation_loss": trunk_loss(arm, seed, t, grown=False), "layer_grad_norms": layer_norms(arm, seed, t)}
+        for t in range(50_000, 4_000_001, 50_000)
+    ]  # fmt: skip
+    correct = {"scratch": (40, 30, 10), "diverge": (45, 35, 20), "stack": (40, 30, 5)}[arm]
+    counts = {str(n): {"questions": 50, "correct": c - seed} for n, c in zip((1, 2, 10), correct, strict=True)}
+    right = sum(count["correct"] for count in counts.values())
+    example = {"prompt": "1 + 1 =", "expected": "1 + 1 = 2 #### 2", "answer": "3"}
+    found["answers"] = {"split": "test", "questions": 150, "correct": right, "exact_match": right / 150,
+                        "by_equations": counts, "examples": [example]}  # fmt: skip
+    return found | ({"stages": [growth_stage(arm, seed, n) for n in (1, 2)]} if arm in JUMP else {})
+
+
+def growth_records() -> list[dict[str, Any]]:
+    return [growth_record(arm, seed) for arm in FINAL_LOSS for seed in NOISE]
+
+
+def growth_comparison() -> dict[str, Any]:
+    arms = {"scratch": {"description": "twelve layers"}, "diverge": {}, "stack": {}}
+    return {"name": "growing", "question": "From scratch, or growing?", "baseline": "scratch", "arms": arms}
+
+
+def growth_timing() -> dict[str, Any]:
+    def arm(rates: tuple[float, ...]) -> dict[str, Any]:
+        found = timing()["arms"]["residual"] | {"seconds_per_token": rates[-1], "tokens_per_second": 1 / rates[-1]}
+        return found | ({"stage_seconds_per_token": list(rates)} if len(rates) > 1 else {})
+
+    return timing() | {"arms": {name: arm(rates) for name, rates in STAGE_SECONDS.items()}}

@@ -14,7 +14,8 @@ from transformers import AutoModelForMaskedLM
 from hf_variants.experiments import comparison as module
 from hf_variants.experiments import timing
 from hf_variants.experiments.arguments import InputError, merge
-from hf_variants.experiments.comparison import Runner, load_comparison, trial_settings
+from hf_variants.experiments.comparison import Runner, load_comparison
+from hf_variants.experiments.tuning import trial_settings
 from hf_variants.experiments.views import VIEWS
 from hf_variants.export import check_folder
 from tests.experiments.tiny import tiny_content

@@ -94,10 +94,14 @@ def test_pydoc_is_built_in():
     assert corpus.license == "PSF-2.0" and corpus.hub_id is None
 
 
-def test_arithmetic_is_exact_and_no_question_is_in_two_splits():
-    corpus = load("builtin/arithmetic")
+@pytest.mark.parametrize(("name", "count", "lengths"), [
+    ("builtin/arithmetic", 6000, {2, 3}), ("builtin/arithmetic_chains", 12000, set(range(1, 9))),
+])  # fmt: skip
+def test_arithmetic_is_exact_and_no_question_is_in_two_splits(name, count, lengths):
+    corpus = load(name)
     documents = [text for texts in corpus.splits.values() for text in texts]
-    assert len({as_question(text)[0] for text in documents}) == len(documents) == 6000
+    assert len({as_question(text)[0] for text in documents}) == len(documents) == count
+    assert {text.count("=") for text in documents} == lengths
     assert len(corpus.questions["test"]) >= 200 and corpus.license == "CC0-1.0"
     for text in documents:
         prompt, answer = as_question(text)
@@ -105,7 +109,7 @@ def test_arithmetic_is_exact_and_no_question_is_in_two_splits():
         question = prompt.removeprefix("Question: ").removesuffix(ANSWER)
         assert eval(question) == int(result) and all(0 <= int(n) <= 20 for n in re.findall(r"\d+", text))
         assert all(eval(left) == int(right) for left, right in (step.split(" = ") for step in chain.split(", ")))
-    assert load("builtin/arithmetic").fingerprint == corpus.fingerprint
+    assert load(name).fingerprint == corpus.fingerprint
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])

@@ -4,6 +4,7 @@
 import functools
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import transformers
 
 from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.cells import load_cells
-from hf_variants.experiments.comparison import Comparison, load_comparison, trial_recipes
+from hf_variants.experiments.comparison import Comparison, load_comparison
 from hf_variants.experiments.data import build_tokenizer
-from hf_variants.experiments.run import Prepared, build_config, prepare, run_recipe
+from hf_variants.experiments.run import Prepared, build_config, build_growing, prepare, run_recipe
 from hf_variants.experiments.schedule import plan
+from hf_variants.experiments.stages import starts
+from hf_variants.experiments.tuning import trial_recipes
 
 TRAINING = Path(__file__).parents[2] / "training"
 RECIPES = sorted((TRAINING / "recipes").glob("*.yaml"))
@@ -52,6 +55,15 @@ def is_here(data: dict[str, Any]) -> bool:
     return data["dataset"].startswith("builtin/") or (DATA / data["dataset"]).exists()
 
 
+@functools.cache
+def tiny_gpt2() -> Path:
+    """A GPT-2 to stand for the Hub's."""
+    folder = Path(tempfile.mkdtemp())
+    config = transformers.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=512)
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
 def offline(content: dict[str, Any]) -> Recipe:
     """The recipe, with built-in text and trained tokenizers in place of what is not here."""
     if not is_here(content["data"]):
@@ -59,6 +71,8 @@ def offline(content: dict[str, Any]) -> Recipe:
         content = merge(content, {"data": text})
     if (content.get("tokenizer") or {}).get("tokenizer") == "gpt2":
         content = merge(content, {"tokenizer": GPT2})
+    if content["model"].get("pretrained"):
+        content = merge(content, {"model": {"name_or_path": str(tiny_gpt2())}})
     return recipe_from_dict(content)
 
 
@@ -69,9 +83,15 @@ def prepared_parts(parts: str) -> Prepared:
 
 def built(recipe: Recipe) -> transformers.PreTrainedModel:
     """The recipe's model without memory for its weights. Arms and trials share their data."""
-    parts = {name: part for name, part in recipe.to_dict().items() if name not in ("name", "description", "model")}
+    own = ("name", "description", "model", "growth")
+    parts = {name: part for name, part in recipe.to_dict().items() if name not in own}
     prepared = prepared_parts(json.dumps(parts | {"training": {"max_steps": 1}}))
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
+    growing = build_growing(recipe, prepared, config)
+    if growing is not None:  # what all its stages make of it
+        model = growing.at(len(growing.stages))
+        growing.finish(model)
+        return model
     with torch.device("meta"):
         return getattr(transformers, prepared.objective.auto_class).from_config(config)
 
@@ -91,12 +111,14 @@ def parameters(comparison: Comparison) -> dict[str, int]:
 
 
 def test_there_are_some():
+    assert "grow_pretrained" in set(map(stem, RECIPES))
     shakespeare = {
         f"{model}_tiny_shakespeare{size}" for model in ("minbert", "nanogpt") for size in ("", "_published")
     }
     assert {"demo", "nanogpt_arithmetic", "nanogpt_math_published"} | shakespeare <= set(map(stem, RECIPES))
     published = {f"{name}{size}" for name in ("highway_vs_residual", "conv_vs_gpt") for size in ("", "_published")}
-    assert {"demo"} | published <= set(map(stem, COMPARISONS))
+    growth = {"progressive_vs_scratch", "progressive_published", "growth_schedules"}
+    assert {"demo"} | published | growth <= set(map(stem, COMPARISONS))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=stem)
@@ -106,7 +128,7 @@ def test_a_recipe_is_valid_and_its_model_builds(path):
     assert recipe.name == path.stem and recipe.description
     assert plan(recipe.training, recipe.data.block_size)[-1].budget == 1.0
     model = built(offline(content))
-    assert model.num_parameters() > 10_000 and model.device.type == "meta"
+    assert model.num_parameters() > 10_000 and (recipe.growth.stages or model.device.type == "meta")
     for name, value in recipe.model.overrides.items():
         assert getattr(model.config, name) == value
 
@@ -122,7 +144,7 @@ def test_every_arm_of_a_comparison_is_valid_and_builds(path, name, arm):
         plan(recipe.training, recipe.data.block_size)
         assert recipe.training.batch_size % recipe.training.gradient_accumulation_steps == 0
     model = built(offline(recipes[0].to_dict()))
-    assert model.config.model_type == comparison.arms[arm]["model"]["model_type"]
+    assert model.config.model_type == recipes[0].model.model_type
     assert model.config.max_position_embeddings >= recipes[0].data.block_size
 
 
@@ -137,7 +159,7 @@ def test_a_comparison_asks_its_question_of_three_seeds(path):
 def test_arms_of_a_comparison_differ_in_the_model_and_its_learning_rate_alone(path):
     for comparison in comparisons(path).values():
         for changes in comparison.arms.values():
-            assert set(changes) <= {"description", "model", "training"}
+            assert set(changes) <= {"description", "model", "training", "growth"}
             assert set(changes.get("training", {})) <= {"learning_rate"}
         for name in (comparison.tune or {}).get("space") or {}:
             assert name in ("training.learning_rate", "training.warmup_steps")
@@ -178,6 +200,19 @@ def test_the_published_decoders_have_system_e_s_sizes_and_schedule():
             assert (t.adam_beta1, t.adam_beta2, t.weight_decay, t.mixed_precision) == (0.9, 0.95, 0.1, "bf16")
 
 
+def test_the_published_growth_has_system_e_s_sizes_in_every_stage():
+    comparison = comparisons(TRAINING / "comparisons" / "progressive_published.yaml")["progressive_published"]
+    recipe = comparison.recipe("diverge", 0)
+    blocks = [recipe.model.overrides["num_blocks"], *(stage.num_blocks for stage in recipe.growth.parsed())]
+    counts = []
+    for number in blocks:
+        recipe.model.overrides["num_blocks"] = number
+        counts.append(from_vocabulary(recipe, 50257).num_parameters())
+    assert counts == [11_033_472, 12_368_064, 15_037_248]
+    total = recipe.training.max_steps
+    assert starts(recipe.growth.parsed(), total, 1) == pytest.approx([total / 3, 2 * total / 3], abs=1)
+
+
 @pytest.mark.skipif(not (DATA / "tiny_shakespeare").exists(), reason="HF_VARIANTS_DATA has no tiny_shakespeare")
 def test_the_published_counts_come_from_the_real_text():
     comparison = load_comparison(TRAINING / "comparisons" / "highway_vs_residual_published.yaml")
@@ -202,7 +237,7 @@ def test_the_widened_arm_has_the_highway_net_s_parameters():
 @pytest.mark.parametrize("path", RECIPES, ids=stem)
 def test_every_recipe_trains(path, tmp_path):
     content = offline(read_yaml(path)).to_dict()
-    small = {"num_hidden_layers": 1} if content["model"]["overrides"]["num_hidden_layers"] > 3 else {}
+    small = {"num_hidden_layers": 1} if content["model"]["overrides"].get("num_hidden_layers", 0) > 3 else {}
     changes = {"data": {"max_eval_blocks": 2}, "training": QUICK, "objective": BRIEF, "model": {"overrides": small}}
     record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
     assert record["steps"] == 2 and record["marks"][-1]["test"]["loss"] > 0
