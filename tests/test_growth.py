@@ -542,9 +542,20 @@ def test_layers_that_depend_on_their_place_are_named():
     model.config.scale_attn_by_inverse_layer_idx = True
     model = type(model)(model.config).eval().double()
     before = logits(model)
-    with pytest.raises(ValueError, match="layers|outputs would change"):
-        growth.deepen(model, 2, "stack", "identity")
-    assert torch.equal(logits(model), before)
+    for init in ("copy", "identity"):
+        with pytest.raises(ValueError, match="transformer.h can't be repeated: attn.scaling of its layers would be"):
+            growth.deepen(model, 2, "stack", init)
+        assert torch.equal(logits(model), before)
+
+
+@EXACT
+def test_models_that_depend_on_their_number_of_layers_are_named(init):
+    model = nanogpt()
+    model.transformer.ln_f.register_forward_hook(lambda _, inputs, output: output * model.config.num_hidden_layers)
+    before = logits(model)
+    with pytest.raises(ValueError, match="outputs would change by .* where nothing may change"):
+        growth.deepen(model, 2, "stack", init)
+    assert torch.equal(logits(model), before) and len(model.transformer.h) == 3
 
 
 def test_gradual_layers_do_not_grow_before_they_are_folded():

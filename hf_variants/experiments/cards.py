@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 
+from . import growth_plots, growth_report
 from .plots import COST_QUALITY, LOSS_CURVES
 from .results import CAUSAL_LM, MASKED_LM, build_results
 from .samples import SAMPLES, has_written, written_sections
@@ -57,6 +58,7 @@ CITATIONS: dict[str, tuple[str, ...]] = {
     "highway_bert": (_BERT, _HIGHWAY),
     "nanogpt": (_GPT2,),
     "conv_gpt": (_GPT2, _HOURGLASS, _FUNNEL),
+    "progressive_gpt": (_GPT2,),
 }
 
 # The fallback serves objectives that are not ours: nothing is claimed about what their model is for.
@@ -238,7 +240,7 @@ def report_markdown(results: Mapping[str, Any]) -> str:
     sections += [f"![Loss curves]({LOSS_CURVES})", f"![Quality against cost]({COST_QUALITY})", "## Comparisons"]
     unit, better = results["unit"], "lower" if results["lower_is_better"] else "higher"
     sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better."]
-    sections += [_view_section(results, view) for view in VIEWS]
+    sections += [_view_section(results, view) for view in VIEWS] + growth_report.report_sections(results)
     if results["tuning"]:
         sections += ["## Tuning", "On validation only, every arm by itself.", _tuning_table(results["tuning"])]
     sections += ["## Data", _data_table(results["data"]), "## Environment", _environment_table(results)]
@@ -431,12 +433,14 @@ def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_
     text = f"These weights: {split} {metric} {value:.3f} ({results['unit']}), seed {row['best_seed']}"
     text += f", the best of {len(results['seeds'])} seeds on validation." if len(results["seeds"]) > 1 else "."
     texts = {LOSS_CURVES: "Loss against training tokens", COST_QUALITY: "Final quality against cost"}
+    texts |= growth_plots.TEXTS
     there = [name for name in texts if folder is not None and (folder / name).is_file()]
     return {
         "weights_result": text,
         "arms_table": _arms_table(results, arm if is_comparison else None),
         "interval_note": _interval_note(results),
         "verdicts": results["verdicts"],
+        "growth": "\n\n".join(growth_report.card_sections(results, arm)),
         "plots": [{"file": name, "text": texts[name]} for name in there],
     }
 

@@ -29,6 +29,8 @@ from .arguments import (
 )
 from .cards import console_table, model_card, report_markdown
 from .checking import DivergedError, as_mapping, as_whole
+from .growth_plots import TEXTS as GROWTH_PLOTS
+from .growth_plots import drawn_plots, plot_growing
 from .loop import build_optimizer
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .record import read_json, write_json
@@ -370,6 +372,7 @@ class Runner:
         write_json(self.folder / "results.json", results)
         plot_loss_curves(results, self.folder / LOSS_CURVES)
         plot_cost_quality(results, self.folder / COST_QUALITY)
+        plot_growing(results, self.folder)
         (self.folder / "report.md").write_text(report_markdown(results) + "\n", encoding="utf-8")
         (self.folder / "table.txt").write_text(console_table(results) + "\n", encoding="utf-8")
         (self.folder / SAMPLES).unlink(missing_ok=True)
@@ -379,7 +382,7 @@ class Runner:
 
     def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
         """One Hub-ready folder per arm, from the seed that was best on validation."""
-        plots = {name: self.folder / name for name in (LOSS_CURVES, COST_QUALITY)}
+        plots = {name: self.folder / name for name in (LOSS_CURVES, COST_QUALITY, *drawn_plots(results))}
         for arm, row in results["arms"].items():
             source = self.run_folder(arm, row["best_seed"]) / "final"
             if not source.is_dir():
@@ -395,7 +398,9 @@ class Runner:
         Records go to `records` (default: `target`/records).
         """
         records = records or target / "records"
-        copy_present(self.folder, target, ("results.json", "report.md", LOSS_CURVES, COST_QUALITY, SAMPLES))
+        copy_present(
+            self.folder, target, ("results.json", "report.md", LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, SAMPLES)
+        )
         for card in sorted((self.folder / "models").glob("*/README.md")):
             shutil.copyfile(card, target / f"{card.parent.name}.md")
         if self.records.resolve() != records.resolve():

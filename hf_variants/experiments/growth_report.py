@@ -15,8 +15,7 @@ from .speedup import AT_MOST, LATER, NOT_REACHED, REACHED, SOONER
 from .tables import DASH, markdown_table, number, present_columns
 from .views import short_count
 
-# Early and late in training: the first and the last fifth of the points at which gradients were recorded.
-PART = 0.2
+PART = 0.2  # of the points at which gradients were recorded: early and late in training
 
 _COSTS = {"tokens": "tokens", "flops": "FLOPs", "seconds": "seconds"}
 _GROWTH_NOTE = (
@@ -24,6 +23,7 @@ _GROWTH_NOTE = (
     "of the jump. The probe difference is the largest change of an output on the same inputs, over all seeds. "
     "Parameters are those of the stage that begins, adapters included."
 )
+_MERGED_NOTE = " The published weights hold no adapters: they were merged."
 _SPEED_NOTE = "In the table of arms, speed and training step of an arm that grows are those of its last stage."
 _EQUATIONS_NOTE = (
     "Share of questions answered exactly, by the number of equations in the expected answer: the mean over seeds, and "
@@ -41,7 +41,8 @@ def card_sections(results: Mapping[str, Any], arm: str) -> list[str]:
     """The growth steps of one arm, for its card."""
     if arm not in growing_arms(results):
         return []
-    return [growth_table(results, [arm]), f"{_GROWTH_NOTE} The published weights hold no adapters: they were merged."]
+    merged = any(stage["receipt"].get("lora") for stage in results["arms"][arm]["stages"])
+    return [growth_table(results, [arm]), _GROWTH_NOTE + (_MERGED_NOTE if merged else "")]
 
 
 # ---- growth steps --------------------------------------------------------------------------------------------------
@@ -84,9 +85,8 @@ def operation_text(receipt: Mapping[str, Any]) -> str:
     arguments = receipt.get("arguments") or {}
     how = [str(arguments[name]) for name in ("placement", "init") if arguments.get(name)]
     lora = receipt.get("lora")
-    rank = (lora or {}).get("rank") or ((lora or {}).get("arguments") or {}).get("rank")
     text = (receipt.get("operation") or DASH) + (f" ({', '.join(how)})" if how else "")
-    return text + (f", LoRA{f' rank {rank}' if rank else ''}" if lora else "")
+    return text + (f", LoRA rank {number(lora.get('rank'))}" if lora else "")
 
 
 def _change(receipt: Mapping[str, Any], what: str) -> str:
@@ -133,9 +133,9 @@ def _speedup_section(results: Mapping[str, Any]) -> list[str]:
 def _speedup_note(results: Mapping[str, Any]) -> str:
     baseline, final = results["baseline"], f"{results['split']} {results['metric']}"
     return (
-        f"What the whole training of {baseline} costs, over what an arm needs to reach the final {final} of {baseline} "
-        "with the same seed: the geometric mean over seeds, read from the arm's marks, linear in log(cost) between "
-        "them, and never beyond them. Seconds are those of the quiet timing run. p-values are corrected by Holm's "
+        f"What the whole training of {baseline} costs, over what an arm needs to reach its final {final} with the "
+        "same seed: the geometric mean over seeds, read from the arm's marks, linear in log(cost) between them, and "
+        "never beyond them. Seconds are those of the quiet timing run. p-values are corrected by Holm's "
         "method over the table."
     )
 
@@ -178,10 +178,10 @@ def speedup_sentence(results: Mapping[str, Any]) -> str:
     later = [row for row in rows if row["verdict"] == LATER]
     missed = [row for row in rows if row["outcome"] == NOT_REACHED]
     open_rows = [row for row in rows if row["outcome"] == REACHED and row["verdict"] not in (SOONER, LATER)]
-    groups = (("sooner", sooner), ("not later than at the first mark", bounded), ("later", later),
-              ("no difference shown", open_rows), ("not within the budget", missed))  # fmt: skip
-    parts = [f"{title}: {_by_arm(group)}" for title, group in groups if group]
-    return f"The final {results['metric']} of {results['baseline']} is reached – {'; '.join(parts)}."
+    groups = (("sooner", sooner), ("not later than at its first mark", bounded), ("later", later),
+              ("with no difference shown", open_rows), ("not within its budget", missed))  # fmt: skip
+    parts = [f"{how} by {_by_arm(group)}" for how, group in groups if group]
+    return f"The final {results['metric']} of {results['baseline']} is reached {'; '.join(parts)}."
 
 
 def _by_arm(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -204,8 +204,8 @@ def _gradient_section(results: Mapping[str, Any]) -> list[str]:
     header = ["arm", "layers early", "first / last layer, early", "layers late", "first / last layer, late"]
     note = (
         "The gradient norm of the first layer over that of the last: below 1 the first layer gets the smaller "
-        f"gradient. Early and late are the first and the last {PART:.0%} of the points (geometric mean; points at "
-        "which one of the two is zero are left out). Layers with weights of their own are counted."
+        "gradient. Early and late are the first and the last fifth of the recorded points (geometric mean, without "
+        "points at which one of the two is zero). Layers are those with weights of their own."
     )
     return ["## Gradients by layer", *_plot(results, LAYER_GRADIENTS), markdown_table(header, rows), note]
 

@@ -210,7 +210,9 @@ def _hyperparameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {part: recipe.get(part) for part in ("model", "tokenizer", "objective", "training") if recipe.get(part)}
     if "training" in chosen:
         chosen["training"] = {key: value for key, value in chosen["training"].items() if key != "seed"}
-    return chosen
+    stages = (recipe.get("growth") or {}).get("stages") or ()
+    growth = {f"stage_{number}": stage for number, stage in enumerate(stages, 1)}
+    return chosen | ({"growth": growth} if growth else {})
 
 
 def _curve(by_seed: dict[str, Record]) -> dict[str, Any]:

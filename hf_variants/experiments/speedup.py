@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from . import significance
-from .views import Record, Runs, _cost, _stage_seconds
+from .views import CostOfMark, Record, Runs, flops_of_mark, seconds_of_marks
 
 COSTS = ("tokens", "flops", "seconds")
 REACHED, AT_MOST, NOT_REACHED = "reached", "at most", "not reached"
@@ -36,9 +36,10 @@ def build_speedups(head: Mapping[str, Any], runs: Runs, timing: Mapping[str, Any
     if not any(record.get("stages") for by_seed in runs.values() for record in by_seed.values()):
         return {}
     quiet = (timing or {}).get("arms") or {}
-    seconds = {arm: _stage_seconds(quiet.get(arm) or {}) for arm in runs}
+    costs = {"tokens": dict.fromkeys(runs, _tokens_of_mark), "flops": dict.fromkeys(runs, flops_of_mark)}
+    costs["seconds"] = {arm: seconds_of_marks(quiet.get(arm) or {}) for arm in runs}
     arms = [arm for arm in runs if arm != head["baseline"]]
-    return {"speedups": _with_verdicts([_row(head, runs, arm, cost, seconds) for arm in arms for cost in COSTS])}
+    return {"speedups": _with_verdicts([_row(head, runs, arm, cost, costs[cost]) for arm in arms for cost in COSTS])}
 
 
 def reach(costs: Sequence[float], losses: Sequence[float], target: float) -> Reach:
@@ -52,18 +53,22 @@ def reach(costs: Sequence[float], losses: Sequence[float], target: float) -> Rea
     return Reach(REACHED, math.exp(math.log(costs[i - 1]) + share * math.log(costs[i] / costs[i - 1])), 0.0)
 
 
+def _tokens_of_mark(mark: Mapping[str, Any]) -> float:
+    return float(mark["tokens"])
+
+
 def _row(
-    head: Mapping[str, Any], runs: Runs, arm: str, cost: str, seconds: Mapping[str, list[float] | None]
+    head: Mapping[str, Any], runs: Runs, arm: str, cost: str, costs_of: Mapping[str, CostOfMark | None]
 ) -> dict[str, Any]:
     against = head["baseline"]
     names = {"arm": arm, "against": against, "cost": cost}
     seeds = [seed for seed in runs[arm] if seed in runs[against]]
     if not seeds:
         return {**names, "reason": "no seed was run for both arms"}
-    if cost == "seconds" and not (seconds[arm] and seconds[against]):
+    if costs_of[arm] is None or costs_of[against] is None:
         return {**names, "reason": "no timing of a quiet run for both arms"}
     ours, theirs = (
-        {seed: _marks(head, runs[name][seed], cost, seconds[name]) for seed in seeds} for name in (arm, against)
+        {seed: _marks(head, runs[name][seed], costs_of[name]) for seed in seeds} for name in (arm, against)
     )
     goals = {seed: (costs[-1], losses[-1]) for seed, (costs, losses) in theirs.items()}
     reaches = {seed: reach(*ours[seed], goals[seed][1]) for seed in seeds}
@@ -79,13 +84,11 @@ def _row(
     }
 
 
-def _marks(
-    head: Mapping[str, Any], record: Record, cost: str, rates: list[float] | None
-) -> tuple[list[float], list[float]]:
+def _marks(head: Mapping[str, Any], record: Record, cost_of: CostOfMark) -> tuple[list[float], list[float]]:
     """Costs of a run's marks, rising, and the metric at each, negated where higher is better."""
     metric, split, sign = head["metric"], head["split"], 1.0 if head["lower_is_better"] else -1.0
     marks = sorted((m for m in record["marks"] if metric in (m.get(split) or {})), key=lambda mark: mark["tokens"])
-    costs = [_cost(mark, rates) if cost == "seconds" else float(mark[cost]) for mark in marks]
+    costs = [cost_of(mark) for mark in marks]
     return costs, [sign * mark[split][metric] for mark in marks]
 
 

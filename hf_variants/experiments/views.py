@@ -26,6 +26,7 @@ _SAME_COST = 1e-9
 
 Record = dict[str, Any]
 Runs = dict[str, dict[str, Record]]
+CostOfMark = Callable[[Mapping[str, Any]], float]
 
 
 class Curve(NamedTuple):
@@ -41,8 +42,8 @@ def build_views(
 ) -> dict[str, Any]:
     """`views` (rows per view, Holm-corrected within each) and `views_omitted` (what was left out, and why)."""
     quiet = (timing or {}).get("arms") or {}
-    seconds = {arm: _stage_seconds(quiet.get(arm) or {}) for arm in runs}
-    flops = {arm: _stage_flops(next(iter(by_seed.values()))) for arm, by_seed in runs.items()}
+    seconds = {arm: seconds_of_marks(quiet.get(arm) or {}) for arm in runs}
+    flops = dict.fromkeys(runs, flops_of_mark)
     pairs = [(arm, head["baseline"]) for arm in runs if arm != head["baseline"]]
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "equal_tokens": lambda: [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
@@ -58,18 +59,23 @@ def build_views(
     return {"views": views, "views_omitted": omitted}
 
 
-def _stage_seconds(timed: Mapping[str, Any]) -> list[float] | None:
-    """Seconds per token of every growth stage of an arm; one number where nothing grows; None where not timed."""
+def seconds_of_marks(timed: Mapping[str, Any]) -> CostOfMark | None:
+    """What tells the training seconds up to a mark from an arm's quiet timing; None where it was not timed.
+
+    Growth stages have a speed each, and an early mark has fewer stages.
+    """
     one = timed.get("seconds_per_token")
-    return timed.get("stage_seconds_per_token") or (None if one is None else [one])
+    rates = timed.get("stage_seconds_per_token") or (None if one is None else [one])
+    if not rates:
+        return None
+    return lambda mark: sum(
+        tokens * rate for tokens, rate in zip(mark.get("stage_tokens") or [mark["tokens"]], rates, strict=False)
+    )
 
 
-def _stage_flops(record: Record) -> list[float]:
-    """FLOPs per token of every growth stage of a run."""
-    stages = record.get("stages") or []
-    if not stages:
-        return [record["flops_per_token"]]
-    return [stages[0]["flops_per_token"][0], *(stage["flops_per_token"][1] for stage in stages)]
+def flops_of_mark(mark: Mapping[str, Any]) -> float:
+    """The training FLOPs up to a mark, as the run counted them."""
+    return float(mark["flops"])
 
 
 def _series(head: Mapping[str, Any], by_seed: dict[str, Record]) -> dict[str, dict[int, float]]:
@@ -96,16 +102,16 @@ def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -
 
 
 def _equal_cost(
-    head: Mapping[str, Any], runs: Runs, view: str, arm: str, against: str, per_token: Mapping[str, list[float] | None]
+    head: Mapping[str, Any], runs: Runs, view: str, arm: str, against: str, costs: Mapping[str, CostOfMark | None]
 ) -> dict[str, Any]:
     """One row at a cost that both arms reach, linear in log(cost) between marks; never extrapolated.
 
     A loss that flattens lies below the straight line between two marks, so interpolation wrongs the arm that it is
     applied to. A verdict against that arm therefore has to hold against its next mark too, or the row gets a caveat.
     """
-    if not per_token[arm] or not per_token[against]:
+    if costs[arm] is None or costs[against] is None:
         return _omit(arm, against, f"no {_COST_SOURCE[view]} for both arms")
-    curves = {name: _cost_curves(head, runs[name], per_token[name]) for name in (arm, against)}
+    curves = {name: _cost_curves(head, runs[name], costs[name]) for name in (arm, against)}
     if not set(curves[arm]) & set(curves[against]):
         return _omit(arm, against, "no seed was run for both arms")
     budget = _shared_cost([curve.costs for by_seed in curves.values() for curve in by_seed.values()])
@@ -165,20 +171,14 @@ def _mean_mark(marks: list[tuple[int, float]]) -> dict[str, float]:
     return {"tokens": round(sum(tokens) / len(tokens)), "cost": sum(costs) / len(costs)}
 
 
-def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], rates: list[float]) -> dict[str, Curve]:
-    """Per seed, its marks by what they cost; `rates` is the cost of a token in each growth stage."""
+def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], cost: CostOfMark) -> dict[str, Curve]:
+    """Per seed, its marks by what they cost."""
     curves = {}
     for seed, series in _series(head, by_seed).items():
         marks = sorted((m for m in by_seed[seed]["marks"] if m["tokens"] in series), key=lambda m: m["tokens"])
-        costs = [_cost(mark, rates) for mark in marks]
-        curves[seed] = Curve(costs, [series[m["tokens"]] for m in marks], [m["tokens"] for m in marks])
+        tokens = [mark["tokens"] for mark in marks]
+        curves[seed] = Curve([cost(mark) for mark in marks], [series[count] for count in tokens], tokens)
     return curves
-
-
-def _cost(mark: Mapping[str, Any], rates: list[float]) -> float:
-    return sum(
-        tokens * rate for tokens, rate in zip(mark.get("stage_tokens") or [mark["tokens"]], rates, strict=False)
-    )
 
 
 def _tokens_at(budget: float, curves: Iterable[Curve]) -> float:

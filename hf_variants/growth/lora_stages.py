@@ -30,6 +30,8 @@ TASK_TYPES = {
     "ForQuestionAnswering": "QUESTION_ANS",
     "Model": "FEATURE_EXTRACTION",
 }
+# Heads that PEFT expects to find in the adapter of a task.
+HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
 ADAPTER = "default"
 
 
@@ -90,7 +92,7 @@ def merge_lora(model: PreTrainedModel) -> None:
 
 
 def save_adapter(model: PreTrainedModel, folder: str | Path, base_name: str | Path) -> None:
-    """Write the adapters as a PEFT folder: `PeftModel.from_pretrained(base, folder)`.
+    """Write the adapters (and a classifier's head) as a PEFT folder: `PeftModel.from_pretrained(base, folder)`.
 
     `base_name` says what they adapt. That is the model of this stage without them: weights that trained beside the
     adapters (with `mlp: full` most do) are in no adapter, see `save_stage`.
@@ -102,8 +104,12 @@ def save_adapter(model: PreTrainedModel, folder: str | Path, base_name: str | Pa
     Path(folder).mkdir(parents=True, exist_ok=True)
     config = copy.copy(model.peft_config[ADAPTER])
     config.base_model_name_or_path, config.inference_mode = str(base_name), True
-    config.save_pretrained(folder)
     state = get_peft_model_state_dict(model, adapter_name=ADAPTER, save_embedding_layers=False)
+    heads = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in HEADS.get(config.task_type, ())]
+    for head in heads:
+        state |= {f"{head}.{name}": tensor for name, tensor in model.get_submodule(head).state_dict().items()}
+    config.modules_to_save = heads or None
+    config.save_pretrained(folder)
     tensors = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in state.items()}
     save_file(tensors, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
 

@@ -211,7 +211,13 @@ def growth_record(arm: str, seed: int) -> dict[str, Any]:
     example = {"prompt": "1 + 1 =", "expected": "1 + 1 = 2 #### 2", "answer": "3"}
     found["answers"] = {"split": "test", "questions": 150, "correct": right, "exact_match": right / 150,
                         "by_equations": counts, "examples": [example]}  # fmt: skip
-    return found | ({"stages": [growth_stage(arm, seed, n) for n in (1, 2)]} if arm in JUMP else {})
+    if arm in JUMP:
+        found["stages"] = [growth_stage(arm, seed, number) for number in (1, 2)]
+        settings = [
+            {"tokens": stage["tokens"], "operation": stage["receipt"]["operation"]} for stage in found["stages"]
+        ]
+        found["recipe"]["growth"] = {"stages": settings}
+    return found
 
 
 def growth_records() -> list[dict[str, Any]]:

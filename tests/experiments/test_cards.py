@@ -229,3 +229,33 @@ def test_validate_card_names_the_fault(text, message):
 
 def test_flatten_leaves_out_what_is_unset():
     assert flatten({"a": {"b": 1, "c": None, "d": []}, "e": 0, "f": ""}) == {"a.b": 1, "e": 0}
+
+
+@pytest.fixture
+def growing():
+    return build_results(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
+
+
+def test_report_and_cards_of_arms_that_grow(growing, tmp_path):
+    report = report_markdown(growing)
+    for title in ("## Growth", "## Speed-up", "## Gradients by layer", "## Accuracy by chain length"):
+        assert f"\n{title}\n" in report
+    assert report.index("## Comparisons") < report.index("## Growth") < report.index("## Data")
+    cards = {arm: model_card(growing, arm) for arm in growing["arms"]}
+    assert "### How it grew" in cards["stack"] and "| stack | 1 | 500 k | deepen (stack, copy) |" in cards["stack"]
+    assert "| diverge | 1 |" not in cards["stack"] and "### How it grew" not in cards["scratch"]
+    assert "growth.stage_1.operation | deepen" in cards["stack"]
+    assert not any(UNSET.search(text) for text in (report, *cards.values()))
+    (tmp_path / "growth.png").write_bytes(b"")
+    card = model_card(growing, "stack", tmp_path)
+    assert "(growth.png)" in card and "(layer_gradients.png)" not in card
+
+
+def test_nothing_of_growth_where_nothing_grows(results):
+    text = report_markdown(results) + model_card(results, "highway")
+    assert not re.search("## Growth|How it grew|Speed-up|by layer|chain length|growth.png", text)
+
+
+def test_card_of_a_single_run_that_grew():
+    card = model_card(sample.growth_record("diverge", 0))
+    assert "| diverge | 2 | 2.0 M | diverge | 12 | 6 → 12 |" in card and not UNSET.search(card)

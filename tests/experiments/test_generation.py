@@ -98,3 +98,23 @@ def test_an_empty_prompt_is_refused(model):
 
 def test_openings_are_those_of_documents():
     assert [TOKENIZER.decode(opening(TOKENIZER, CORPUS, number, 2)) for number in range(3)] == ["ba", "ca", "ba"]
+
+
+def answered(*pairs):
+    return [{"prompt": "?", "expected": expected, "answer": "", "correct": right} for expected, right in pairs]
+
+
+def test_answers_are_counted_by_the_equations_in_the_expected_one():
+    two, ten = "1 + 1 = 2, 2 + 1 = 3 #### 3", ", ".join(["1 + 1 = 2"] * 10)
+    summary = summarise_answers(answered((ten, True), (two, True), ("none", False), (two, False)))
+    assert summary["by_equations"] == {
+        "0": {"questions": 1, "correct": 0},
+        "2": {"questions": 2, "correct": 1},
+        "10": {"questions": 1, "correct": 1},
+    }
+    assert list(summary["by_equations"]) == ["0", "2", "10"] and summary["correct"] == 2
+
+
+def test_chains_of_one_length_are_not_counted_apart():
+    assert "by_equations" not in summarise_answers(answered(("1 = 1", True), ("2 = 2", False), ("none", False)))
+    assert "by_equations" not in summarise_answers(answered(("none", True)))

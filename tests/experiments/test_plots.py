@@ -45,6 +45,15 @@ def test_one_seed_one_arm_no_curve_and_another_metric(plot, tmp_path):
         assert plot(results, tmp_path / f"{metric}.png").stat().st_size > 5000
 
 
+def test_a_growing_arm_is_drawn_at_the_time_that_its_stages_took(tmp_path):
+    records, timing = sample.growth_records(), sample.growth_timing()
+    right = plot_loss_curves(build_results(sample.growth_comparison(), records, timing), tmp_path / "a.png")
+    for figures in timing["arms"].values():
+        figures.pop("stage_seconds_per_token", None)
+    wrong = plot_loss_curves(build_results(sample.growth_comparison(), records, timing), tmp_path / "b.png")
+    assert right.read_bytes() != wrong.read_bytes()
+
+
 def test_context_lengths(tmp_path):
     timed = build_results(sample.comparison(), sample.records(), sample.timing())
     one_seed = build_results(sample.comparison(), sample.records()[::3])

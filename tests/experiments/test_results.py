@@ -297,3 +297,72 @@ def test_words_for_budgets():
     assert [short_count(n) for n in (950, 4_000_000, 29_555_778, 2_500)] == ["950", "4.0 M", "29.6 M", "2.5 k"]
     assert describe_budget("equal_time", 48.04) == "48.0 s of training"
     assert describe_budget("equal_flops", 8e12) == "8.00e+12 training FLOPs"
+
+
+# ---- what only some arms have --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def growing():
+    return build_results(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
+
+
+def test_growth_steps_are_means_over_seeds(growing):
+    first, second = growing["arms"]["stack"]["stages"]
+    before = [sample.trunk_loss("stack", seed, 500_000, grown=False) for seed in sample.NOISE]
+    assert (first["stage"], first["seeds"], first["operation"], first["tokens"]) == (1, 3, "deepen", 500_000)
+    assert first["loss_before"] == pytest.approx(sum(before) / 3)
+    assert first["loss_after"] == pytest.approx(sum(before) / 3 + 0.5)
+    assert first["jump"] == pytest.approx(0.5) and first["jump_ci95"] == pytest.approx([0.5, 0.5])
+    assert first["max_difference"] == 2.0  # the largest of 1.5, 1.75 and 2.0
+    assert first["receipt"]["max_difference"] == 1.5 and first["receipt"]["layers"] == [3, 6]
+    assert (second["parameters"], second["flops_per_token"]) == (220_000, [1e6, 2e6])
+    assert [stage["jump"] for stage in growing["arms"]["diverge"]["stages"]] == [0.0, 0.0]
+    assert growing["arms"]["stack"]["hyperparameters"]["growth"]["stage_2"] == {
+        "tokens": 2_000_000,
+        "operation": "deepen",
+    }
+
+
+def test_seeds_that_grew_later_or_less_often():
+    records = [sample.growth_record("scratch", 0), *(sample.growth_record("stack", seed) for seed in (0, 1))]
+    records[2]["stages"] = [records[2]["stages"][0] | {"tokens": 700_000}]
+    first, second = build_results(sample.growth_comparison(), records)["arms"]["stack"]["stages"]
+    assert (first["tokens"], first["tokens_range"], first["seeds"]) == (600_000, [500_000, 700_000], 2)
+    assert (second["seeds"], second["jump_ci95"]) == (1, None)
+
+
+def test_layer_gradients_are_means_while_seeds_have_as_many_layers():
+    records = sample.growth_records()
+    for record in records:
+        record["curve"] = record["curve"][:2]
+        for point in record["curve"]:
+            point["layer_grad_norms"] = [1.0 + record["seed"], 4.0]
+    records[-1]["curve"][1]["layer_grad_norms"] = [7.0, 7.0, 7.0]
+    del records[0]["curve"][0]["layer_grad_norms"]
+    arms = build_results(sample.growth_comparison(), records)["arms"]
+    assert arms["diverge"]["layer_gradients"] == {"tokens": [50_000, 100_000], "norms": [[2.0, 4.0], [2.0, 4.0]]}
+    assert arms["stack"]["layer_gradients"]["norms"] == [[2.0, 4.0], [1.0, 4.0]]  # the first seed's
+    assert arms["scratch"]["layer_gradients"]["tokens"] == [100_000]
+
+
+def test_answers_are_pooled_by_the_number_of_equations(growing):
+    found = growing["arms"]["diverge"]["answers_by_equations"]
+    assert list(found) == ["1", "2", "10"]
+    ten = found["10"]
+    assert (ten["questions"], ten["correct"], ten["seeds"]) == (150, 20 + 19 + 18, 3)
+    assert ten["accuracy"] == pytest.approx(57 / 150)
+    z, n, share = 1.959964, 150, 57 / 150  # Wilson (1927)
+    middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    assert ten["ci95"] == pytest.approx([(middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)], rel=1e-6)
+
+
+def test_views_of_growing_arms_know_what_each_stage_costs(growing):
+    row = row_of(growing, "equal_flops", "stack", "scratch")
+    assert row["budget"] == pytest.approx(5.75e12)
+
+
+def test_arms_that_do_not_grow_have_nothing_of_it(results):
+    found = set(results) | {key for row in results["arms"].values() for key in row}
+    assert not found & {"speedups", "stages", "layer_gradients", "answers_by_equations"}
+    assert "growth" not in results["arms"]["highway"]["hyperparameters"]
