@@ -24,6 +24,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrain
 
 import hf_variants
 
+from .. import growth
 from .arguments import SECTIONS, DataArguments, InputError, ModelArguments, Recipe
 from .corpora import Corpus, find_local, load_corpus
 from .data import TRAINED, BlockOrder, PackedBlocks, StepDataset, build_tokenizer, separator_id, tokenize_documents
@@ -396,5 +397,5 @@ def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict
 
 
 def _save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    model.save_pretrained(folder)
+    growth.save_stage(model, folder)
     tokenizer.save_pretrained(folder)

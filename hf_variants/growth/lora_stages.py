@@ -127,7 +127,8 @@ def save_stage(model: PreTrainedModel, folder: str | Path, parts: bool = False) 
         _check_stage(model)
         if any(hook.scale != 1 for hook in scales(model).values()):
             raise ValueError("the model has gradual layers; allowed for parts: set_scale(model, 1)")
-    _plain_copy(model, merge=True).save_pretrained(folder)
+    is_plain = not in_lora_stage(model) and not scales(model)
+    (model if is_plain else _plain_copy(model, merge=True)).save_pretrained(folder)
     if parts:
         _plain_copy(model, merge=False).save_pretrained(Path(folder) / "base")
         save_adapter(model, Path(folder) / "adapter", Path(folder) / "base")

@@ -159,6 +159,17 @@ def test_what_cannot_grow_is_said_before_anything_is_written(stages, message, tm
     assert not (tmp_path / "run").exists()
 
 
+@BOTH
+def test_a_snapshot_of_any_stage_is_a_plain_model(make, tmp_path):
+    run_recipe(make(tmp_path, snapshot_every=4, budgets=[1.0]), tmp_path / "run")
+    sizes = {}
+    for folder in sorted((tmp_path / "run" / "snapshots").iterdir()):
+        model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+        assert not report["missing_keys"] and not report["unexpected_keys"]
+        sizes[folder.name[-2:]] = len(model.transformer.h)
+    assert [sizes[step] for step in ("04", "08", "16")] == [1, 2, 4]
+
+
 def test_a_budget_in_seconds_does_not_grow(tmp_path):
     with pytest.raises(InputError, match="allowed: training.max_tokens or max_steps"):
         run_recipe(diverging(tmp_path, max_steps=None, max_seconds=1.0, budgets=[1.0]), tmp_path / "run")
