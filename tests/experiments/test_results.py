@@ -204,6 +204,7 @@ def test_equal_cost_is_never_extrapolated():
     # Equal FLOPs per token need no interpolation, so one mark is enough.
     for record in records:
         record["flops_per_token"] = 2e6
+        record["marks"][0]["flops"] = 2e6 * record["marks"][0]["tokens"]
     rows = build_results(sample.comparison(), records)["views"]["equal_flops"]
     assert [row["interpolated"] for row in rows] == [[], []]
 
