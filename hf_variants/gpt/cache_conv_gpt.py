@@ -72,10 +72,9 @@ class ConvGptCache(Cache):
     """
 
     def __init__(self, config: ConvGptConfig):
-        window = config.local_window if config.num_levels else None
-        level_of = layer_levels(config.level_layers)
-        super().__init__(layers=[self._layer(level, window) for level in level_of])
-        self.level_of = level_of
+        self.window = config.local_window if config.num_levels else None
+        self.level_of = layer_levels(config.level_layers)
+        super().__init__(layers=[self._layer(level, self.window) for level in self.level_of])
         self.batch = 0
         self.reset_state()
 
@@ -127,7 +126,8 @@ class ConvGptCache(Cache):
 
     def reset(self) -> None:
         """Empty the cache."""
-        super().reset()
+        # not the layers' own reset, which keeps their length in older versions of transformers
+        self.layers = [self._layer(level, self.window) for level in self.level_of]
         self.reset_state()
 
     def crop(self, tokens_to_remove: int) -> None:
