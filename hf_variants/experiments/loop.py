@@ -209,8 +209,9 @@ class Loop:
                 if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
                     self._finite(self.grad_norm, "gradient norm")
             if self.accelerator.sync_gradients and self.arguments.log_layer_gradients and self._logs_next():
-                clipped = float(self.grad_norm) / (self.arguments.max_grad_norm or math.inf)
-                self.layer_norms = layer_gradient_norms(self.plain_model, max(1.0, clipped))
+                limit = self.arguments.max_grad_norm
+                clipped = 1.0 if limit is None else max(1.0, float(self.grad_norm) / limit)
+                self.layer_norms = layer_gradient_norms(self.plain_model, clipped)
             self.optimizer.step()
             self.optimizer.zero_grad()
         return loss.detach()

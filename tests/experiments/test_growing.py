@@ -140,8 +140,10 @@ def test_the_optimizer_holds_what_is_trained_in_each_stage(tmp_path, monkeypatch
     assert len(seen) == 4 and len(set(seen)) >= 3  # three optimizers, and once more at the end
 
 
-def test_gradient_norms_by_layer_follow_the_model(tmp_path):
-    record = run_recipe(deepening(tmp_path, log_layer_gradients=True, budgets=[1.0]), tmp_path / "run")
+@pytest.mark.parametrize("limit", [1.0, None])
+def test_gradient_norms_by_layer_follow_the_model(limit, tmp_path):
+    recipe = deepening(tmp_path, log_layer_gradients=True, budgets=[1.0], max_grad_norm=limit)
+    record = run_recipe(recipe, tmp_path / "run")
     norms = {point["steps"]: point["layer_grad_norms"] for point in record["curve"] if "layer_grad_norms" in point}
     assert {step: len(layers) for step, layers in norms.items()}[4] == 1
     assert len(norms[10]) == 2 and len(norms[20]) == 4
