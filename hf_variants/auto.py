@@ -19,6 +19,8 @@ from .gpt import modeling_conv_gpt, modeling_nanogpt, modeling_progressive_gpt
 from .gpt.configuration_conv_gpt import ConvGptConfig
 from .gpt.configuration_nanogpt import NanoGptConfig
 from .gpt.configuration_progressive_gpt import ProgressiveGptConfig
+from .gru import modeling_bigru
+from .gru.configuration_bigru import BiGRUConfig
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ TABLE = (
     Row(NanoGptConfig, modeling_nanogpt),
     Row(ConvGptConfig, modeling_conv_gpt),
     Row(ProgressiveGptConfig, modeling_progressive_gpt),
+    Row(BiGRUConfig, modeling_bigru),
 )
 
 

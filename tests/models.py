@@ -25,6 +25,9 @@ TINY = {
     "attention_probs_dropout_prob": 0.0,
     "num_levels": 1,
     "num_blocks": 1,
+    "embedding_size": 20,
+    "spatial_dropout": 0.0,
+    "pooling": "attention",
 }
 HEADS = [(row, auto) for row in TABLE for auto in row.classes]
 DECODERS = [row for row in TABLE if "AutoModelForCausalLM" in row.auto_classes]

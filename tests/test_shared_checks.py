@@ -37,12 +37,19 @@ LANGUAGE_MODEL = pytest.mark.parametrize(
 EXPORTABLE = pytest.mark.parametrize(
     "row", [row for row in TABLE if row not in DECODERS], ids=lambda row: row.model_type
 )
+# A recurrent net has no attention: nothing to choose or to record there.
+RECURRENT = [row for row in TABLE if not hasattr(row.config_class(), "num_attention_heads")]
 # Softmax ignores what is the same for all keys, so the gradient of a key bias is rounding noise around 0.
 NO_GRADIENT = ("key.bias",)
 
 
 def tiny_model(row, auto_name="AutoModel", **overrides):
     return build(row.classes[getattr(transformers, auto_name)], tiny_config(row.model_type, **overrides))
+
+
+def skip_recurrent(row, reason):
+    if row in RECURRENT:
+        pytest.skip(f"{row.model_type} {reason}")
 
 
 @ROWS
@@ -68,6 +75,8 @@ def test_loss_is_chosen_for_the_head(row, auto):
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_does_not_change_real_tokens(row, attention, side):
+    if attention != "eager":
+        skip_recurrent(row, "has no attention")
     model = tiny_model(row, attn_implementation=attention)
     alone = batch(model.config, size=3, length=6)
     ids = torch.full((3, 10), 5)
@@ -86,6 +95,7 @@ def test_padding_does_not_change_real_tokens(row, attention, side):
 
 @EVERY_HEAD
 def test_eager_equals_sdpa(row, auto):
+    skip_recurrent(row, "has no attention")
     model = tiny_model(row, auto.__name__)
     inputs = batch(model.config)
     inputs["attention_mask"][0, 5:] = 0
@@ -131,8 +141,11 @@ def test_hidden_states_and_attentions_are_recorded(row):
     inputs = batch(model.config)
     result = model(**inputs, output_hidden_states=True, output_attentions=True)
     assert len(result.hidden_states) == model.config.num_hidden_layers + 1
-    assert len(result.attentions) == model.config.num_hidden_layers
-    torch.testing.assert_close(result.attentions[0].sum(-1), torch.ones(2, model.config.num_attention_heads, 9))
+    if row in RECURRENT:
+        assert "attentions" not in result
+    else:
+        assert len(result.attentions) == model.config.num_hidden_layers
+        torch.testing.assert_close(result.attentions[0].sum(-1), torch.ones(2, model.config.num_attention_heads, 9))
     as_tuple = model(**inputs, return_dict=False)
     assert isinstance(as_tuple, tuple) and torch.equal(as_tuple[0], result[0])
 
@@ -189,7 +202,9 @@ def test_parts_missing_from_a_checkpoint_are_initialised(row, tmp_path):
         fresh = model_class(base.config).state_dict()
         for name in report["missing_keys"]:
             loaded = model.state_dict()[name]
-            assert abs(loaded.std(correction=0) - fresh[name].std(correction=0)) < 0.02, name
+            spread = fresh[name].std(correction=0)
+            # a head with few weights that are drawn widely has a standard deviation that varies as well
+            assert abs(loaded.std(correction=0) - spread) < max(0.02, 0.3 * spread), name
 
 
 @ROWS
@@ -269,6 +284,7 @@ def test_saved_folders_load_where_the_package_is_missing(row, tmp_path):
 
 @EXPORTABLE
 def test_torch_export(row):
+    skip_recurrent(row, "has a loop over the text, which torch.export unrolls for one length")
     model = tiny_model(row)
     inputs = batch(model.config)
     inputs["attention_mask"][0, 5:] = 0
@@ -282,6 +298,7 @@ def test_torch_export(row):
 @pytest.mark.slow
 @ROWS
 def test_torch_compile(row):
+    skip_recurrent(row, "reads how long the texts are, which is no part of one graph; see tests/gru")
     model = tiny_model(row)
     inputs = batch(model.config)
     if row in DECODERS:  # as in training; with a cache, see test_decoder_checks.py

@@ -134,6 +134,8 @@ def finish(runner, options: argparse.Namespace) -> bool:
     if options.only in ("tune", "run") or (missing and options.only is None):
         print(f"{len(missing)} runs are missing: {', '.join(missing)}" if missing else "all runs are finished")
         return False
+    if options.only in (None, "report"):
+        runner.write_floor()
     if options.only in (None, "time"):
         runner.time(again=options.time_again)
     if options.only in (None, "report"):

@@ -6,10 +6,12 @@
         --dataset tiny_shakespeare --stride 16 --output_dir runs/gpt/evaluation
 
 language_model: loss, perplexity, bits per byte and accuracy; answers: exact match of greedy answers to questions;
-sentence_similarity: correlation of the embeddings' cosine with gold scores. Writes metrics.json and predictions.jsonl.
+sentence_similarity: correlation of the embeddings' cosine with gold scores; text_classification: scores with
+intervals, slices by length and label, worst errors, plots. Writes metrics.json and predictions.jsonl.
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,14 @@ from hf_variants.experiments.arguments import (
     check_range,
     one_line_errors,
 )
+from hf_variants.experiments.label_arguments import LabelArguments
 
+LABEL_FLAGS = ("label_column", "label_columns", "label_list_column", "pair_column", "label_names", "on_bad_row")
 TASKS = {
     "language_model": "AutoModelForCausalLM",
     "answers": "AutoModelForCausalLM",
     "sentence_similarity": "AutoModel",
+    "text_classification": "AutoModelForSequenceClassification",
 }
 
 
@@ -47,8 +52,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--block_size", type=int, help="tokens read at once (default: as many as the model can)")
     parser.add_argument("--stride", type=int, help="language_model: advance windows by so many tokens")
     parser.add_argument("--max_blocks", type=int, help="language_model: only the first so many blocks")
-    parser.add_argument("--batch_size", type=int, default=16, help="language_model: blocks per batch (default: 16)")
+    parser.add_argument("--batch_size", type=int, default=16, help="blocks or texts per batch (default: 16)")
     parser.add_argument("--max_questions", type=int, help="answers: only the first so many questions")
+    labels = parser.add_argument_group(
+        "text_classification", "where the labels are; see the labels section of recipes"
+    )
+    for field in dataclasses.fields(LabelArguments):
+        if field.name in LABEL_FLAGS:
+            is_list = field.default_factory is not dataclasses.MISSING
+            labels.add_argument(f"--{field.name}", help=field.metadata["help"], **({"nargs": "+"} if is_list else {}))
+    labels.add_argument("--any_of", action="store_true", help="one label: whether any of label_columns is 1")
     parser.add_argument("--separate_documents", action="store_true",
                         help="language_model: packed documents don't see each other")  # fmt: skip
     options = parser.parse_args(argv)
@@ -58,10 +71,24 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def evaluate(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]], int]:
-    """Metrics, predictions and the block size of the task that was asked for."""
+def classify(model, tokenizer, data: DataArguments, options: argparse.Namespace, size: int) -> tuple[dict, list]:
+    """What a classifier does on the split, with plots, and a row per example."""
+    from hf_variants.experiments import classification_evaluation
+    from hf_variants.experiments.classification_figures import plot_evaluation
+    from hf_variants.experiments.labelled import load_labelled_split
+
+    given = {name: getattr(options, name) for name in (*LABEL_FLAGS, "any_of") if getattr(options, name)}
+    examples, names, kind = load_labelled_split(data, LabelArguments(**given), options.split)
+    batch_size = options.batch_size
+    found, rows = classification_evaluation.classify(model, tokenizer, examples, names, kind, size, batch_size)
+    if "curves" in found:
+        plot_evaluation(found["curves"], names, options.model_dir, options.output_dir)
+    return found, rows
+
+
+def evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """What metrics.json says, predictions and the block size of the task that was asked for."""
     from hf_variants.experiments import evaluation
-    from hf_variants.experiments.corpora import load_rows, load_split
 
     model, tokenizer = evaluation.load_model(options.model_dir, TASKS[options.task], options.revision)
     size = evaluation.input_size(model, tokenizer, options.block_size)
@@ -69,16 +96,29 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[s
         check_range("--stride", options.stride, low=1, high=size - 1)
     names = ("dataset", "dataset_config", "text_column", "question_column", "answer_column")
     data = DataArguments(**{name: getattr(options, name) for name in names})
+    if options.task == "text_classification":
+        return *classify(model, tokenizer, data, options, size), size
+    found, rows = evaluate_plain(options, model, tokenizer, data, size)
+    return {"metrics": found}, rows, size
+
+
+def evaluate_plain(
+    options: argparse.Namespace, model, tokenizer, data: DataArguments, size: int
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Metrics and predictions of the tasks without labels."""
+    from hf_variants.experiments import evaluation
+    from hf_variants.experiments.corpora import load_rows, load_split
+
     if options.task == "sentence_similarity":
         rows = load_rows(data, options.pair_columns)
         if options.split not in rows:
             raise InputError(f"--split {options.split}: {options.dataset} has {', '.join(rows)}")
-        return *evaluation.sentence_similarity(model, tokenizer, rows[options.split], size), size
+        return evaluation.sentence_similarity(model, tokenizer, rows[options.split], size)
     texts = load_split(data, options.split)
     if options.task == "answers":
-        return *evaluation.answers(model, tokenizer, texts, size, options.max_questions), size
+        return evaluation.answers(model, tokenizer, texts, size, options.max_questions)
     how = (options.stride, options.max_blocks, options.batch_size, not options.separate_documents)
-    return *evaluation.language_model(model, tokenizer, texts, size, *how), size
+    return evaluation.language_model(model, tokenizer, texts, size, *how)
 
 
 @one_line_errors
@@ -90,16 +130,18 @@ def main(argv: list[str] | None = None) -> None:
     from hf_variants.experiments.record import environment, write_json
 
     transformers.utils.logging.disable_progress_bar()
-    metrics, predictions, block_size = evaluate(options)
+    found, predictions, block_size = evaluate(options)
     about = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     about |= {"block_size": block_size}
-    content = {"metrics": metrics, "options": about, "environment": environment()}
+    content = found | {"options": about, "environment": environment()}
     options.output_dir.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(row, ensure_ascii=False) for row in predictions]
     (options.output_dir / "predictions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(options.output_dir / "metrics.json", content)
+    if "why_unlabelled" in found:
+        print(f"no score: the {options.split} split is unlabelled, {found['why_unlabelled']}")
     print("  ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-                    for name, value in metrics.items()))  # fmt: skip
+                    for name, value in found["metrics"].items()))  # fmt: skip
     print(f"{options.output_dir / 'metrics.json'}   {options.output_dir / 'predictions.jsonl'}")
 
 

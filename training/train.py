@@ -77,7 +77,7 @@ def report(record: dict[str, Any], folder: Path) -> None:
     mark = record["marks"][-1]
     for split in ("validation", "test"):
         if split in mark:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items())
+            values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items() if "/" not in name)
             print(f"{split:<10} {values}")
     for line in record.get("remarks", ()):
         print(line)

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""A recipe: six small dataclasses, filled from one YAML file and then from command-line flags.
+"""A recipe: seven small dataclasses, filled from one YAML file and then from command-line flags.
 
-The YAML file has a section for each dataclass (`model`, `data`, `tokenizer`, `objective`, `training`, `growth`) beside
-`name` and `description`. Every field but those of `growth` is also a flag: `--learning_rate 1e-3`,
+The YAML file has a section for each dataclass (`model`, `data`, `labels`, `tokenizer`, `objective`, `training`,
+`growth`) beside `name` and `description`. Every field but those of `growth` is also a flag: `--learning_rate 1e-3`,
 `--overrides hidden_size=64,norm_position=pre`.
 """
 
@@ -21,6 +21,7 @@ import yaml
 
 from ..export import ExportError
 from .checking import InputError, about, check_range, check_types, parse_overrides, refuse_unknown
+from .label_arguments import LabelArguments
 from .stages import GrowthArguments
 
 
@@ -29,18 +30,27 @@ class ModelArguments:
     """Which model is trained."""
 
     model_type: str | None = about("a registered model type: one of this package's or of transformers'")
-    name_or_path: str | None = about("instead of model_type: a Hub name or a folder with config.json (and its code)")
+    name_or_path: str | None = about(
+        "instead of model_type: a Hub name, a folder with config.json (and its code), or package:NAME, an installed "
+        "Python package with such a folder"
+    )
     revision: str | None = about("commit, tag or branch of a Hub name")
-    pretrained: bool = about("start from the weights of name_or_path instead of new ones", False)
+    pretrained: bool = about(
+        "start from the weights of name_or_path instead of new ones; with model_type: in a model of that type", False
+    )
+    keep_layers: list[int] = about("pretrained: only these of its layers, counted from 0 (default: all)", factory=list)
+    word_vectors: str | None = about("text file of pretrained word vectors for the embedding (word2vec, GloVe)")
     overrides: dict | str = about("config fields to set, as a mapping or as a=1,b=two", factory=dict)
     attn_implementation: str | None = about("eager, sdpa, flex_attention, flash_attention_2 (default: the model's)")
 
     def __post_init__(self) -> None:
         check_types(self, "model")
-        if (self.model_type is None) == (self.name_or_path is None):
-            raise InputError("model: give exactly one of model_type and name_or_path")
         if self.pretrained and self.name_or_path is None:
             raise InputError("model.pretrained: needs model.name_or_path, where the weights are")
+        if (self.model_type is None) == (self.name_or_path is None) and not self.pretrained:
+            raise InputError("model: give exactly one of model_type and name_or_path (both with pretrained: true)")
+        if self.keep_layers and not self.pretrained:
+            raise InputError("model.keep_layers: chooses among pretrained layers; set model.pretrained: true")
 
 
 @dataclass
@@ -58,9 +68,9 @@ class DataArguments:
     )
     join_splits: bool = about("join the source's own splits in order first, then cut by split_fractions", False)
     data_fraction: float = about("share of the train split that is used, from its beginning", 1.0)
-    block_size: int = about("tokens per block", 128)
+    block_size: int = about("tokens per block; text_classification: of the longest example, the rest is cut off", 128)
     random_phase: bool = about("shift the cuts between blocks by a random amount in every epoch", True)
-    max_eval_blocks: int | None = about("use at most so many blocks of validation and of test")
+    max_eval_blocks: int | None = about("use at most so many blocks (or examples) of validation and of test")
     eval_stride: int | None = about(
         "causal_lm: evaluate with windows of block_size that advance by so many tokens, each scored once with all the "
         "context its window has; null: disjoint blocks"
@@ -95,11 +105,13 @@ class TokenizerArguments:
     """One tokenizer for all splits: trained on the train split, or an existing one."""
 
     tokenizer: str = about(
-        "character, wordpiece, bpe, or an existing tokenizer: a folder, a folder of HF_VARIANTS_DATA, or a Hub name",
+        "character, words, wordpiece, bpe, or an existing tokenizer: a folder, a folder of HF_VARIANTS_DATA, "
+        "package:NAME, or a Hub name",
         "character",
     )
     vocab_size: int = about("vocabulary of a trained WordPiece or BPE tokenizer", 8192)
-    lowercase: bool = about("lower-case the text (WordPiece)", True)
+    lowercase: bool = about("lower-case the text (WordPiece, words)", True)
+    clean: list[str] = about("text cleaning that the tokenizer does first: steps of text_cleaning.py", factory=list)
     special_tokens: list[str] = about(
         "special tokens of a trained tokenizer (left at the default, bpe has <|endoftext|> alone)",
         factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
@@ -115,7 +127,7 @@ class TokenizerArguments:
 class ObjectiveArguments:
     """What is learned. `objective` may be a class of one's own: `path/to/file.py:ClassName`."""
 
-    objective: str = about("masked_lm, causal_lm, or path/to/file.py:ClassName", "masked_lm")
+    objective: str = about("masked_lm, causal_lm, text_classification, or path/to/file.py:ClassName", "masked_lm")
     mask_probability: float = about("share of tokens to predict", 0.15)
     mask_replace: float = about("of those, the share replaced by the mask token", 0.8)
     random_replace: float = about("of those, the share replaced by a random token", 0.1)
@@ -126,6 +138,17 @@ class ObjectiveArguments:
     sample_tokens: int = about("tokens of a sampled text", 200)
     sample_temperature: float = about("temperature of the samples; 0: the most probable token", 0.8)
     sample_prompts: list[str] = about("beginnings of the samples (default: that of a document)", factory=list)
+    class_weights: Literal["none", "balanced"] = about(
+        "text_classification: weigh examples by the inverse share of their class, in training", "none"
+    )
+    selection_metric: str | None = about(
+        "text_classification: what models are chosen by on validation (default: average precision of a binary task, "
+        "accuracy of classes, macro average precision of labels, loss of a regression)"
+    )
+    label_smoothing: float = about("text_classification: share of the target spread over all classes", 0.0)
+    bootstrap_samples: int = about(
+        "text_classification: resamples of test examples for confidence intervals", 1000
+    )
 
     def __post_init__(self) -> None:
         check_types(self, "objective")
@@ -135,6 +158,11 @@ class ObjectiveArguments:
         for name in ("answer_questions", "samples", "sample_temperature"):
             check_range(f"objective.{name}", getattr(self, name), low=0)
         check_range("objective.sample_tokens", self.sample_tokens, low=1)
+        check_range("objective.label_smoothing", self.label_smoothing, low=0, high=0.999)
+        check_range("objective.bootstrap_samples", self.bootstrap_samples, low=0)
+
+
+BUDGETS = ("max_tokens", "max_steps", "max_seconds", "max_epochs")
 
 
 @dataclass
@@ -142,11 +170,12 @@ class TrainingArguments:
     """Budget, optimizer, schedule and bookkeeping."""
 
     seed: int = about("seed of initialisation, data order, masks and dropout", 0)
-    batch_size: int = about("blocks per optimizer step, over all processes and micro-batches", 64)
+    batch_size: int = about("blocks (or examples) per optimizer step, over all processes and micro-batches", 64)
     gradient_accumulation_steps: int = about("micro-batches per optimizer step", 1)
     max_tokens: int | None = about("budget in training tokens")
     max_steps: int | None = about("budget in optimizer steps")
     max_seconds: float | None = about("budget in seconds of training (not reproducible bit for bit)")
+    max_epochs: float | None = about("budget in passes over the training data")
     budgets: list[float] = about(
         "shares of the budget that get a decay branch and an evaluation", factory=lambda: [1.0]
     )
@@ -170,15 +199,23 @@ class TrainingArguments:
     keep_checkpoints: int = about("how many checkpoints are kept", 2)
     snapshot_every: int = about("optimizer steps between model snapshots for analyze_depth.py; 0: none", 0)
     log_layer_gradients: bool = about("record the gradient norm of every layer with the training loss", False)
+    train: Literal["full", "frozen", "lora", "gradual"] = about(
+        "text_classification: what trains beside the head: all; nothing, and the encoder's features are computed "
+        "once; adapters of its linear maps; or its layers one after the other from the last to the first",
+        "full",
+    )
+    lora_rank: int = about("lora: rank of the adapters", 8)
+    lora_alpha: int = about("lora: their output is multiplied by lora_alpha / lora_rank", 16)
+    early_stopping: int | None = about(
+        "stop after so many evaluations in a row without improvement on validation; the best model is what counts"
+    )
     trackers: list[str] = about("tensorboard, trackio, wandb: also log there, through Accelerate", factory=list)
 
     def __post_init__(self) -> None:
         check_types(self, "training")
-        given = [n for n in ("max_tokens", "max_steps", "max_seconds") if getattr(self, n) is not None]
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise InputError(
-                f"training: give exactly one of max_tokens, max_steps and max_seconds (found: {given or 'none'})"
-            )
+            raise InputError(f"training: give exactly one of {', '.join(BUDGETS)} (found: {given or 'none'})")
         check_range(f"training.{given[0]}", getattr(self, given[0]), low=0, low_open=True)
         for name in (
             "batch_size",
@@ -187,6 +224,8 @@ class TrainingArguments:
             "eval_every",
             "log_every",
             "keep_checkpoints",
+            "lora_rank",
+            "lora_alpha",
         ):
             check_range(f"training.{name}", getattr(self, name), low=1)
         for name in (
@@ -211,6 +250,10 @@ class TrainingArguments:
         marks = self.budgets
         if not marks or sorted(set(marks)) != list(marks) or marks[0] <= 0 or marks[-1] != 1:
             raise InputError(f"training.budgets: {marks}; allowed are rising shares in (0, 1] that end with 1")
+        if self.early_stopping is not None:
+            check_range("training.early_stopping", self.early_stopping, low=1)
+            if len(marks) > 1 or self.schedule == "constant_with_decay":
+                raise InputError("training.early_stopping: needs schedule linear or cosine, and a single budget")
         if len(marks) > 1 and (self.schedule != "constant_with_decay" or self.max_seconds is not None):
             raise InputError("training.budgets: several budgets need schedule constant_with_decay and no max_seconds")
 
@@ -222,6 +265,7 @@ SECTIONS: dict[str, type] = {
     "objective": ObjectiveArguments,
     "training": TrainingArguments,
     "growth": GrowthArguments,
+    "labels": LabelArguments,
 }
 
 
@@ -237,6 +281,7 @@ class Recipe:
     objective: ObjectiveArguments
     training: TrainingArguments
     growth: GrowthArguments = field(default_factory=GrowthArguments)
+    labels: LabelArguments = field(default_factory=LabelArguments)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, sections nested."""

@@ -16,9 +16,9 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 
-from . import growth_plots, growth_report
+from . import classification_figures, classification_sections, growth_plots, growth_report
 from .plots import COST_QUALITY, LOSS_CURVES
-from .results import CAUSAL_LM, MASKED_LM, build_results
+from .results import CAUSAL_LM, CLASSIFICATION, MASKED_LM, build_results
 from .samples import SAMPLES, has_written, written_sections
 from .significance import format_p
 from .tables import (
@@ -81,6 +81,14 @@ _TASKS: dict[str, dict[str, str]] = {
         "usage": 'generate = pipeline("text-generation", model=repo, trust_remote_code=True)\n'
         'print(generate(PROMPT, max_new_tokens=NEW_TOKENS)[0]["generated_text"])',
     },
+    CLASSIFICATION: {
+        "pipeline_tag": "text-classification",
+        "name": "Text classification",
+        "purpose": "to classify text",
+        "imports": "from transformers import pipeline",
+        "usage": 'classify = pipeline("text-classification", model=repo, trust_remote_code=True)\n'
+        'print(classify("Thank you, that was a great help!", top_k=None))',
+    },
     "": {
         "pipeline_tag": "",
         "name": "Custom objective",
@@ -104,7 +112,13 @@ _INTERPOLATION_NOTE = (
     "Uncertainty of the timing itself is not in the intervals."
 )
 # What is shown beside the metric that arms are compared by.
-_ALSO_SHOWN = {CAUSAL_LM: ("loss", "bits_per_byte", "perplexity", "accuracy", "exact_match")}
+_ALSO_SHOWN = {
+    CAUSAL_LM: ("loss", "bits_per_byte", "perplexity", "accuracy", "exact_match"),
+    CLASSIFICATION: (
+        *("average_precision", "average_precision_macro", "roc_auc", "roc_auc_macro", "accuracy", "f1_tuned"),
+        *("f1_macro", "f1_macro_tuned", "matthews", "pearson", "spearman", "loss", "calibration_error"),
+    ),
+}
 
 
 # ---------------------------------------------------------------- tables
@@ -152,9 +166,9 @@ def _shape(batch: Any) -> str:
 
 
 def _view_section(results: Mapping[str, Any], view: str) -> str:
-    rows = [_view_row(view, row) for row in results["views"][view]]
+    rows = [_view_row(view, row, results.get("budget_unit", "tokens")) for row in results["views"][view]]
     header = ["arm", "against", "budget", "difference", "95 % CI", "p", "Holm p", "seeds", "verdict"]
-    parts = [f"### {_VIEW_TITLES[view]}"]
+    parts = [f"### {_VIEW_TITLES[view]}".replace("tokens", results.get("budget_unit", "tokens"))]
     parts += [markdown_table(header, rows)] if rows else []
     if rows and view in ("equal_time", "equal_flops"):
         parts += ["\n".join(_marks_note(view, row) for row in results["views"][view]), _INTERPOLATION_NOTE]
@@ -164,8 +178,8 @@ def _view_section(results: Mapping[str, Any], view: str) -> str:
     return "\n\n".join(parts if len(parts) > 1 else [*parts, "No pair of arms to compare."])
 
 
-def _view_row(view: str, row: Mapping[str, Any]) -> list[str]:
-    budget = describe_budget(view, row["budget"]).removesuffix(" and matched parameters")
+def _view_row(view: str, row: Mapping[str, Any], unit: str) -> list[str]:
+    budget = describe_budget(view, row["budget"], unit).removesuffix(" and matched parameters")
     if "tokens" in row:
         had = ", ".join(f"{arm} {tokens:,}" for arm, tokens in row["tokens"].items())
         budget += f" (tokens: {had})"
@@ -241,6 +255,7 @@ def report_markdown(results: Mapping[str, Any]) -> str:
     unit, better = results["unit"], "lower" if results["lower_is_better"] else "higher"
     sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better."]
     sections += [_view_section(results, view) for view in VIEWS] + growth_report.report_sections(results)
+    sections += classification_sections.report_sections(results)
     if results["tuning"]:
         sections += ["## Tuning", "On validation only, every arm by itself.", _tuning_table(results["tuning"])]
     sections += ["## Data", _data_table(results["data"]), "## Environment", _environment_table(results)]
@@ -433,7 +448,7 @@ def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_
     text = f"These weights: {split} {metric} {value:.3f} ({results['unit']}), seed {row['best_seed']}"
     text += f", the best of {len(results['seeds'])} seeds on validation." if len(results["seeds"]) > 1 else "."
     texts = {LOSS_CURVES: "Loss against training tokens", COST_QUALITY: "Final quality against cost"}
-    texts |= growth_plots.TEXTS
+    texts |= growth_plots.TEXTS | classification_figures.TEXTS
     there = [name for name in texts if folder is not None and (folder / name).is_file()]
     return {
         "weights_result": text,
@@ -441,6 +456,7 @@ def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_
         "interval_note": _interval_note(results),
         "verdicts": results["verdicts"],
         "growth": "\n\n".join(growth_report.card_sections(results, arm)),
+        "classification": "\n\n".join(classification_sections.card_sections(results, arm)),
         "plots": [{"file": name, "text": texts[name]} for name in there],
     }
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch.optim import Optimizer
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 
 from ..export import export_folder
 from .arguments import (
+    BUDGETS,
     SECTIONS,
     InputError,
     Recipe,
@@ -29,33 +29,28 @@ from .arguments import (
 )
 from .cards import console_table, model_card, report_markdown
 from .checking import DivergedError, as_mapping, as_whole
+from .classification_figures import TEXTS as FIGURES
+from .classification_figures import drawn_figures, plot_classification
+from .classification_floor import floor_record
 from .growth_plots import TEXTS as GROWTH_PLOTS
 from .growth_plots import drawn_plots, plot_growing
-from .loop import build_optimizer
+from .models import build_config
+from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
+from .prepared import Prepared, prepare
 from .record import read_json, write_json
 from .results import build_results
-from .run import (
-    BOOKKEEPING,
-    Prepared,
-    build_config,
-    build_growing,
-    build_model,
-    for_model,
-    identity,
-    prepare,
-    recipe_fingerprint,
-    run_recipe,
-)
+from .run import BOOKKEEPING, build_growing, identity, recipe_fingerprint, run_recipe
 from .samples import SAMPLES, has_written, samples_markdown
-from .schedule import plan
-from .tuning import check_tune, trial_recipes
+from .schedule import in_steps, plan
+from .tuning import check_tune, trial_recipes, trial_score
 
 KEYS = (
     *("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds"),
-    "cells",
+    *("cells", "metric", "floor", "own_budgets"),
 )
-ARM_KEYS = ("description", "model", "data", "tokenizer", "objective", "training", "growth")
+ARM_KEYS = ("description", "seeds", "labels", "model", "data", "tokenizer", "objective", "training", "growth")
+FLOOR = "floor.json"
 Trial = dict[str, Any]
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
@@ -73,11 +68,18 @@ class Comparison:
     parameter_matched: dict[str, str] = field(default_factory=dict)
     tune: dict[str, Any] | None = None
     timing_rounds: int = 20
+    metric: str | None = None
+    floor: bool = False
+    own_budgets: bool = False
     command: str = ""
+
+    def seeds_of(self, arm: str) -> list[int]:
+        """The seeds of an arm: the comparison's, or fewer where the arm says so."""
+        return self.arms[arm].get("seeds", self.seeds)
 
     def recipe(self, arm: str, seed: int, settings: dict[str, Any] | None = None, **training: Any) -> Recipe:
         """The full recipe of one run: base, then the arm's changes, then tuned `settings` (dotted names)."""
-        changes = {name: value for name, value in self.arms[arm].items() if name != "description"}
+        changes = {name: value for name, value in self.arms[arm].items() if name in SECTIONS}
         content = merge(merge(self.base, changes), set_dotted(settings or {}))
         content = merge(content, {"name": arm, "description": self.arms[arm].get("description", "")})
         content = merge(content, {"training": {"seed": seed} | training})
@@ -122,6 +124,9 @@ def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: s
         parameter_matched=content.get("parameter_matched") or {},
         tune=content.get("tune"),
         timing_rounds=content.get("timing_rounds", 20),
+        metric=content.get("metric"),
+        floor=content.get("floor", False),
+        own_budgets=content.get("own_budgets", False),
     )
     _check(comparison, where)
     return comparison
@@ -140,6 +145,9 @@ def _check(comparison: Comparison, where: str) -> None:
     for arm, changes in arms.items():
         refuse_unknown(as_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
         _check_alike(comparison, arm, where)
+        own = comparison.seeds_of(arm)
+        if not isinstance(own, list) or not own or not set(own) <= set(seeds):
+            raise InputError(f"{where}: arm {arm}: seeds {own}; allowed: some of {seeds}")
     if comparison.tune is not None:
         check_tune(comparison, where)
 
@@ -148,10 +156,13 @@ def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
     """Arms differ in model and optimization; on other data, objectives or budgets they could not be compared."""
     recipe = comparison.recipe(arm, comparison.seeds[0])
     other = comparison.recipe(comparison.baseline, comparison.seeds[0])
-    for section in ("data", "tokenizer", "objective"):
+    is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
+    if is_labelled:  # a prediction per example: it may be read in any tokens, and cut at any length
+        recipe.data.block_size = other.data.block_size
+    for section in ("data", "labels", "objective") + (() if is_labelled else ("tokenizer",)):
         if getattr(recipe, section) != getattr(other, section):
             raise InputError(f"{where}: arm {arm} has another {section} than {comparison.baseline}")
-    for name in ("max_tokens", "max_steps", "max_seconds", "batch_size", "budgets"):
+    for name in () if comparison.own_budgets else (*BUDGETS, "batch_size", "budgets"):
         if getattr(recipe.training, name) != getattr(other.training, name):
             raise InputError(f"{where}: arm {arm} has another training.{name} than {comparison.baseline}")
 
@@ -170,7 +181,7 @@ class Runner:
     def prepared(self, recipe: Recipe) -> Prepared:
         """Data and tokenizer of a recipe, shared by all runs that ask for the same."""
         parts = recipe.to_dict()
-        key = str({name: parts[name] for name in ("data", "tokenizer", "objective")})
+        key = str({name: parts[name] for name in ("data", "labels", "tokenizer", "objective")})
         if key not in self._prepared:
             self._prepared[key] = prepare(recipe)
         return self._prepared[key]
@@ -189,7 +200,7 @@ class Runner:
             for path, (_, recipe) in zip(paths, trials, strict=True):
                 self._check_recipe(recipe)
                 self._is_done(path, recipe)
-            for seed in self.comparison.seeds if all(path.exists() for path in paths) else ():
+            for seed in self.comparison.seeds_of(arm) if all(path.exists() for path in paths) else ():
                 path = self._record_path(arm, seed)
                 if path.exists():
                     self._is_done(path, self.final_recipe(arm, seed))
@@ -198,10 +209,11 @@ class Runner:
             raise InputError(f"arms: prediction_horizon differs ({found}); their losses are not of the same task")
 
     def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
-        plan(recipe.training, recipe.data.block_size)
         prepared = self.prepared(recipe)
-        config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
-        for_model(prepared, config, recipe.data)
+        plan(in_steps(recipe.training, prepared.order(recipe.training).steps_per_epoch), recipe.data.block_size)
+        task = prepared.config_settings(recipe.model.overrides)
+        config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
+        prepared.for_model(config)
         growing = build_growing(recipe, prepared, config)
         if growing is not None:
             growing.check(growing.fresh())
@@ -239,7 +251,10 @@ class Runner:
         trial |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, self.prepared(recipe)))}
         try:
             record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", self.prepared(recipe))
-            trial |= {"tokens": record["tokens"], "validation_loss": record["marks"][-1]["validation"]["loss"]}
+            found = record["marks"][-1]["validation"]
+            trial |= {"tokens": record["tokens"], "validation_loss": found["loss"]}
+            if "selection" in record:
+                trial["selection"] = record["selection"] | {"value": found[record["selection"]["metric"]]}
         except DivergedError as error:
             say(str(error))
             trial |= {"tokens": None, "validation_loss": None}
@@ -254,7 +269,7 @@ class Runner:
         kept = {arm: [read_json(p) for p in paths if p.exists()] for arm, paths in found.items()}
         for trials in kept.values():
             finite = [trial for trial in trials if trial["validation_loss"] is not None]
-            best = min(finite, key=lambda trial: trial["validation_loss"], default=None)
+            best = min(finite, key=trial_score, default=None)
             for trial in trials:
                 trial["chosen"] = trial is best
                 trial.pop("recipe_fingerprint")
@@ -279,6 +294,8 @@ class Runner:
     def run(self, arms: list[str], seeds: list[int], say: Callable[[str], None] = print) -> None:
         """Runs what has no record yet, seed by seed, so that an early stop leaves whole pairs."""
         for seed, arm in itertools.product(seeds, arms):
+            if seed not in self.comparison.seeds_of(arm):
+                continue
             recipe, path = self.final_recipe(arm, seed), self._record_path(arm, seed)
             if self._is_done(path, recipe):
                 continue
@@ -313,42 +330,33 @@ class Runner:
 
     def missing(self) -> list[str]:
         """The runs that have no record."""
-        every = itertools.product(self.comparison.arms, self.comparison.seeds)
+        every = ((arm, seed) for arm in self.comparison.arms for seed in self.comparison.seeds_of(arm))
         return [f"{arm}-seed{seed}" for arm, seed in every if not self._record_path(arm, seed).exists()]
+
+    def write_floor(self, say: Callable[[str], None] = print) -> None:
+        """The comparison's floor, where it has one and no record of it is there."""
+        path = self.records / FLOOR
+        if not self.comparison.floor or path.exists():
+            return
+        say("the floor: TF-IDF and logistic regression")
+        recipe = self.final_recipe(self.comparison.baseline, self.comparison.seeds[0])
+        write_json(path, floor_record(self.prepared(recipe), recipe.objective.bootstrap_samples))
 
     def time(self, say: Callable[[str], None] = print, again: bool = False) -> None:
         """The separate quiet run that all speed figures come from."""
         if (self.records / "timing.json").exists() and not again:
             return
-        from .timing import one_batch, precision_context, stages_in_one, time_models
+        from .arm_timing import timed_arm
+        from .timing import precision_context, stages_in_one, time_models
 
         say(f"timing {len(self.comparison.arms)} arms in turns")
-        recipe = self.final_recipe(self.comparison.baseline, self.comparison.seeds[0])
-        size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
-        losses, tokens = one_batch(self.prepared(recipe), size), size * recipe.data.block_size
-        shape = (recipe.training.eval_batch_size, recipe.data.block_size)
-        rounds, precision = self.comparison.timing_rounds, precision_context(recipe.training.mixed_precision)
-        timed = time_models(self._timed_models(), losses, tokens, shape, rounds, precision)
-        write_json(self.records / "timing.json", timed | {"arms": stages_in_one(timed["arms"])})
-
-    def _timed_models(self) -> dict[str, tuple[PreTrainedModel, Optimizer]]:
-        """A model and its optimizer for every arm, or for every stage of an arm that grows: `arm@0`, `arm@1`, …"""
-        from .timing import default_device
-
-        found = {}
+        candidates = {}
         for arm in self.comparison.arms:
             recipe = self.final_recipe(arm, self.comparison.seeds[0])
-            prepared = self.prepared(recipe)
-            config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size)
-            growing = build_growing(recipe, prepared, config)
-            if growing is None:
-                models = {arm: build_model(recipe.model, config, prepared.objective.auto_class)}
-            else:
-                models = {f"{arm}@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}
-            for name, model in models.items():
-                model = model.to(default_device())
-                found[name] = model, build_optimizer(model, recipe.training)
-        return found
+            candidates |= {f"{arm}{stage}": t for stage, t in timed_arm(recipe, self.prepared(recipe)).items()}
+        precision = precision_context(recipe.training.mixed_precision)
+        timed = time_models(candidates, self.comparison.timing_rounds, precision)
+        write_json(self.records / "timing.json", timed | {"arms": stages_in_one(timed["arms"])})
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""
@@ -359,10 +367,13 @@ class Runner:
         timing = self.records / "timing.json"
         about = {"name": self.comparison.name, "question": self.comparison.question}
         about |= {"baseline": self.comparison.baseline, "arms": self.comparison.arms, "seeds": self.comparison.seeds}
+        about |= {"metric": self.comparison.metric, "own_budgets": self.comparison.own_budgets}
+        about |= {"seeds_of": {arm: self.comparison.seeds_of(arm) for arm in self.comparison.arms}}
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
         measured = read_json(timing) if timing.exists() else None
+        floor = read_json(self.records / FLOOR) if (self.records / FLOOR).exists() else None
         try:
-            return build_results(about, list(self.finished()), measured, self.trials())
+            return build_results(about, list(self.finished()), measured, self.trials(), floor)
         except ValueError as error:
             raise InputError(f"{self.records}: {error}") from None
 
@@ -373,6 +384,7 @@ class Runner:
         plot_loss_curves(results, self.folder / LOSS_CURVES)
         plot_cost_quality(results, self.folder / COST_QUALITY)
         plot_growing(results, self.folder)
+        plot_classification(results, self.folder)
         (self.folder / "report.md").write_text(report_markdown(results) + "\n", encoding="utf-8")
         (self.folder / "table.txt").write_text(console_table(results) + "\n", encoding="utf-8")
         (self.folder / SAMPLES).unlink(missing_ok=True)
@@ -382,7 +394,7 @@ class Runner:
 
     def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
         """One Hub-ready folder per arm, from the seed that was best on validation."""
-        plots = {name: self.folder / name for name in (LOSS_CURVES, COST_QUALITY, *drawn_plots(results))}
+        plots = {name: self.folder / name for name in self._plots(results)}
         for arm, row in results["arms"].items():
             source = self.run_folder(arm, row["best_seed"]) / "final"
             if not source.is_dir():
@@ -392,15 +404,17 @@ class Runner:
             card = _card_writer(results, arm)
             export_folder(source, target, card, {"results.json": results}, plots)
 
+    def _plots(self, results: dict[str, Any]) -> tuple[str, ...]:
+        return (LOSS_CURVES, COST_QUALITY, *drawn_plots(results), *drawn_figures(results))
+
     def keep(self, target: Path, records: Path | None = None) -> None:
         """Copies what is worth committing to `target`: report, results, plots, samples, records, each arm's card.
 
         Records go to `records` (default: `target`/records).
         """
         records = records or target / "records"
-        copy_present(
-            self.folder, target, ("results.json", "report.md", LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, SAMPLES)
-        )
+        plots = (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES)
+        copy_present(self.folder, target, ("results.json", "report.md", *plots, SAMPLES))
         for card in sorted((self.folder / "models").glob("*/README.md")):
             shutil.copyfile(card, target / f"{card.parent.name}.md")
         if self.records.resolve() != records.resolve():

@@ -22,6 +22,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from .arguments import DataArguments, InputError
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 SPLIT_SEED = 20260101  # fixed: a change would move documents between train and test
+PACKAGE = "package:"  # before the name of a Python package that holds a model
 ANSWER = "\nAnswer:"  # ends a prompt; without the space, which BPE joins with the word that follows
 
 
@@ -75,12 +77,29 @@ def find_local(name: str) -> Path | None:
     return next((place for place in places if name and place.exists()), None)
 
 
+def find_model(name: str) -> str:
+    """A folder or Hub name as it is; of `package:NAME` the folder with config.json in that installed Python package.
+
+    Raises InputError where no such package is installed, or it holds no model.
+    """
+    if not name.startswith(PACKAGE):
+        return name
+    package = name.removeprefix(PACKAGE)
+    found = find_spec(package) if package.isidentifier() else None
+    if found is None or found.origin is None:
+        raise InputError(f"{name}: no Python package {package} is installed")
+    folders = sorted(path.parent for path in Path(found.origin).parent.rglob("config.json"))
+    if not folders:
+        raise InputError(f"{name}: the package has no config.json")
+    return str(folders[0])
+
+
 def load_corpus(arguments: DataArguments) -> Corpus:
     """The corpus that `data` names. Raises InputError where there is none, or where it holds no text."""
     name = arguments.dataset
     splits, license, asks = _sources(arguments)
     questions = {split: list(map(as_question, splits[split])) for split in SPLITS[1:] if asks and split in splits}
-    hub_id = None if name.startswith("builtin/") or _is_url(name) or find_local(name) is not None else name
+    hub_id = None if name.startswith("builtin/") or is_url(name) or find_local(name) is not None else name
     return Corpus(name, splits, arguments.license or license, arguments.language, hub_id, questions)
 
 
@@ -110,13 +129,14 @@ def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, lis
     Raises InputError where there is no such data or column.
     """
     name = arguments.dataset
-    if _is_url(name):
-        return {"train": read_file(_download(name, arguments.sha256), columns)}
+    if is_url(name):
+        return {"train": read_file(download(name, arguments.sha256), columns)}
     local = find_local(name)
     return _from_hub(arguments, columns) if local is None else read_path(local, columns)
 
 
-def _is_url(name: str) -> bool:
+def is_url(name: str) -> bool:
+    """Whether `name` is a web address."""
     return urllib.parse.urlparse(name).scheme in ("http", "https")
 
 
@@ -240,7 +260,7 @@ BUILTIN: dict[str, Callable[[], tuple[list[str], str]]] = {
 QUESTIONS = ("builtin/arithmetic", "builtin/arithmetic_chains")  # these consist of questions with answers
 
 
-def _download(url: str, sha256: str | None) -> Path:
+def download(url: str, sha256: str | None) -> Path:
     """Fetches a URL once into the cache, under its digest. A URL without a digest is refused."""
     if not sha256:
         raise InputError(f"data.sha256: is missing; a URL ({url}) is only read with the digest that it must have")
@@ -265,8 +285,13 @@ def _download(url: str, sha256: str | None) -> Path:
 
 def read_path(path: Path, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
     """A file (one split, `train`) or a folder with files named train, validation and test; see `read_file`."""
+    return {split: read_file(file, columns) for split, file in split_files(path).items()}
+
+
+def split_files(path: Path) -> dict[str, Path]:
+    """The file of each split of a folder, or `train` alone for a file. Raises InputError where there is none."""
     if path.is_file():
-        return {"train": read_file(path, columns)}
+        return {"train": path}
     found = {
         split: path / f"{split}{suffix}"
         for split in SPLITS
@@ -277,19 +302,25 @@ def read_path(path: Path, columns: Sequence[str]) -> dict[str, list[tuple[Any, .
         raise InputError(
             f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}"
         )
-    return {split: read_file(file, columns) for split, file in found.items()}
+    return found
 
 
 def read_file(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """The values of `columns` in each row of one file; a text file is a single row with a single value."""
-    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
-    if suffix is None:
-        raise InputError(f"data.dataset: {path}: unknown kind of file; allowed: {', '.join(SUFFIXES)}")
+    suffix = suffix_of(path)
     if suffix in (".txt", ".txt.gz"):
         if len(columns) > 1:
             raise InputError(f"data.dataset: {path}: a text file has no columns {', '.join(columns)}")
         return [(_read_text(path),)]
     return _read_jsonl(path, columns) if suffix in (".jsonl", ".jsonl.gz") else _read_table(path, columns, suffix)
+
+
+def suffix_of(path: Path) -> str:
+    """Which of SUFFIXES a file's name ends with. Raises InputError where it is none of them."""
+    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
+    if suffix is None:
+        raise InputError(f"data.dataset: {path}: unknown kind of file; allowed: {', '.join(SUFFIXES)}")
+    return suffix
 
 
 def _read_text(path: Path) -> str:
@@ -339,19 +370,21 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """A Hub data set that needs no loading script (`datasets` 5 runs none)."""
+def load_hub(arguments: DataArguments) -> Any:
+    """The `DatasetDict` of a Hub data set that needs no loading script (`datasets` 5 runs none)."""
     import datasets
 
     try:
-        loaded = datasets.load_dataset(
-            arguments.dataset, arguments.dataset_config, revision=arguments.dataset_revision
-        )
+        return datasets.load_dataset(arguments.dataset, arguments.dataset_config, revision=arguments.dataset_revision)
     except Exception as error:  # noqa: BLE001 whatever the client raises, the user named something that can't be had
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"data.dataset: '{arguments.dataset}' is no file, no folder of HF_VARIANTS_DATA, and the Hub says: {first}"
         ) from None
+
+
+def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
+    loaded = load_hub(arguments)
     for split, table in loaded.items():
         for column in columns:
             if column not in table.column_names:

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .arguments import InputError, TokenizerArguments
-from .corpora import Corpus, find_local
+from .corpora import Corpus, find_local, find_model
+from .words import train_words, word_special_tokens
 
 ROLES = {
     "[PAD]": "pad_token",
@@ -27,7 +28,7 @@ ROLES = {
     "[EOS]": "eos_token",
 }
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's only special token: begins texts and ends them
-TRAINED = ("character", "wordpiece", "bpe")  # kinds of tokenizer that are trained here
+TRAINED = ("character", "words", "wordpiece", "bpe")  # kinds of tokenizer that are trained here
 CHUNK = 50_000  # characters that are tokenized at a time
 
 
@@ -39,7 +40,12 @@ def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: i
     kind = arguments.tokenizer
     if kind not in TRAINED:
         return _load_tokenizer(kind)
-    train = {"character": _train_characters, "wordpiece": _train_wordpiece, "bpe": _train_bpe}[kind]
+    train = {
+        "character": _train_characters,
+        "words": train_words,
+        "wordpiece": _train_wordpiece,
+        "bpe": _train_bpe,
+    }[kind]
     backend = train(arguments, corpus.splits["train"])
     roles = {ROLES[token]: token for token in special_tokens(arguments) if token in ROLES}
     if kind == "bpe":
@@ -55,15 +61,17 @@ def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: i
 
 
 def special_tokens(arguments: TokenizerArguments) -> list[str]:
-    """The special tokens of a trained tokenizer. BPE has GPT-2's one where the recipe leaves them at the default."""
+    """The special tokens of a trained tokenizer. Left at the default, BPE has GPT-2's one, and words has two."""
     if arguments.tokenizer == "bpe" and arguments.special_tokens == TokenizerArguments().special_tokens:
         return [END_OF_TEXT]
+    if arguments.tokenizer == "words":
+        return word_special_tokens(arguments)
     return list(arguments.special_tokens)
 
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(find_local(name) or name, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(find_local(name) or find_model(name), trust_remote_code=False)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(
@@ -212,7 +220,17 @@ class BlockOrder:
         self.blocks, self.batch_size, self.seed = blocks, batch_size, seed
         self.random_phase = random_phase and len(blocks) > 1
         self.blocks_per_epoch = len(blocks) - 1 if self.random_phase else len(blocks)
+        self.steps_per_epoch = self.blocks_per_epoch / batch_size
+        self.typical_length = blocks.block_size
         self._cached: tuple[int, np.ndarray] | None = None
+
+    def rows(self, step: int) -> np.ndarray:
+        """The blocks `(batch_size, block_size)` of optimizer step `step`."""
+        return self.blocks.rows(self.starts(step))
+
+    def tokens(self, step: int) -> int:
+        """How many tokens the steps before `step` read."""
+        return step * self.batch_size * self.blocks.block_size
 
     def starts(self, step: int) -> np.ndarray:
         """Token offsets `(batch_size,)` of the blocks of optimizer step `step`."""
@@ -231,18 +249,17 @@ class StepDataset(Dataset):
     """Item i is the i-th micro-batch of a run on one process.
 
     Every process draws the whole batch of the step and takes its own rows, so that neither order nor masks depend on
-    the number of processes or micro-batches.
+    the number of processes or micro-batches. `order` is a BlockOrder, or labelled_data.BucketedOrder.
     """
 
-    def __init__(self, order: BlockOrder, objective: Any, seed: int, parts: int, rank: int, world: int) -> None:
+    def __init__(self, order: Any, objective: Any, seed: int, parts: int, rank: int, world: int) -> None:
         self.order, self.objective, self.seed = order, objective, seed
         self.parts, self.rank, self.world = parts, rank, world
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         step, part = divmod(index, self.parts)
-        rows = self.order.blocks.rows(self.order.starts(step))
-        batch, weight = self.objective.prepare(rows, np.random.default_rng([self.seed, step, 2]))
-        size = len(rows) // (self.parts * self.world)
+        batch, weight = self.objective.prepare(self.order.rows(step), np.random.default_rng([self.seed, step, 2]))
+        size = self.order.batch_size // (self.parts * self.world)
         mine = slice((part * self.world + self.rank) * size, (part * self.world + self.rank + 1) * size)
         return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {
             "weight": torch.tensor(weight)

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .arguments import InputError, ObjectiveArguments
 from .causal_lm import CausalLanguageModeling
-from .corpora import ANSWER, as_question
+from .corpora import ANSWER, as_question, find_model
 from .data import PackedBlocks, tokenize_documents
 from .generation import answer_questions, pad_rows, summarise_answers
 from .metrics import load_metric
@@ -30,6 +30,7 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model in float32 and evaluation mode, and its tokenizer. Raises InputError where there is no such thing."""
     try:
+        name = find_model(name)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=True)
         model = getattr(transformers, auto_class).from_pretrained(
             name, revision=revision, trust_remote_code=True, dtype=torch.float32

@@ -49,7 +49,6 @@ class Growing:
     ) -> None:
         self.stages, self.fresh, self.inputs = list(stages), fresh, inputs
         self.starts = starts(stages, total_steps, tokens_per_step)
-        self.tokens_per_step = tokens_per_step
 
     # ---- when --------------------------------------------------------------------------------------------------
 
@@ -64,10 +63,10 @@ class Growing:
             return state.flops >= stage.flops
         return stage.plateau is not None and state.bad >= stage.plateau.evaluations
 
-    def saw_step(self, state: GrowthState, flops_per_token: float) -> None:
-        """Counts one optimizer step."""
-        state.flops += flops_per_token * self.tokens_per_step
-        state.stage_tokens[-1] += self.tokens_per_step
+    def saw_step(self, state: GrowthState, flops_per_token: float, tokens: int) -> None:
+        """Counts one optimizer step that read so many tokens."""
+        state.flops += flops_per_token * tokens
+        state.stage_tokens[-1] += tokens
 
     def saw_loss(self, state: GrowthState, loss: float) -> None:
         """Counts one evaluation on validation."""

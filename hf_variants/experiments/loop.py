@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from .. import growth
 from .arguments import TrainingArguments
+from .best import BestModel
 from .checking import DivergedError
 from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, read_state, save_checkpoint
 from .data import StepDataset, step_loader
@@ -41,6 +42,9 @@ class Progress:
     loss_sum: float = 0.0  # since the last train record
     loss_steps: int = 0
     growth: GrowthState = field(default_factory=GrowthState)
+    best: float | None = None  # on validation, where there is early stopping
+    best_step: int = 0
+    bad: int = 0  # evaluations in a row that brought no improvement
 
     def __post_init__(self) -> None:
         if isinstance(self.growth, dict):  # from a checkpoint
@@ -107,19 +111,19 @@ class Loop:
     ) -> None:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
         self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
-        self.growing, self.block_size = growing, dataset.order.blocks.block_size
-        self.tokens_per_step = arguments.batch_size * self.block_size
+        self.growing, self.length = growing, dataset.order.typical_length
         self.progress = Progress()
         self._install(model)
         self.metrics = MetricsFile(folder / "metrics.jsonl", accelerator.is_main_process)
         self.checkpoints = folder / "checkpoints"
+        self.best = BestModel(arguments.early_stopping, dataset.objective, self.checkpoints)
 
     def _install(self, model: torch.nn.Module) -> None:
         """Trains this model from here on, with a new optimizer."""
         self.accelerator.free_memory()  # forgets the model before it
         self.plain_model = model.train()
         if self.growing is not None:
-            self.flops_per_token = training_flops_per_token(model, self.block_size)
+            self.flops_per_token = training_flops_per_token(model, self.length)
         self.optimizer = build_optimizer(model, self.arguments)
         self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
 
@@ -143,6 +147,8 @@ class Loop:
         if phase.until_seconds is None:
             self._begin_branch(phase, self.progress.step == phase.start)
         for batch_parts in self._steps(phase):
+            if self.best.is_over(self.progress):  # asked before a step: the run may have been killed after the last
+                break
             self._step(phase, batch_parts)
             self._after_step(phase)
             if phase.until_seconds is not None and self.progress.seconds >= phase.until_seconds:
@@ -235,15 +241,17 @@ class Loop:
         a, p = self.arguments, self.progress
         self.bar.update(1)
         if self.growing is not None:
-            self.growing.saw_step(p.growth, self.flops_per_token)
+            read = self.dataset.order.tokens(p.step) - self.dataset.order.tokens(p.step - 1)
+            self.growing.saw_step(p.growth, self.flops_per_token, read)
         if p.step % a.log_every == 0 or p.step == phase.end:
             self._record_training(phase)
         # linear and cosine schedules are one phase, evaluated on its way as a trunk is
         on_trunk = phase.kind == "trunk" or (phase.start == 0 and p.step < phase.end)
         if on_trunk and p.step % a.eval_every == 0:
-            loss = self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")["loss"]
+            values = self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")
+            self._note_best(values)
             if self.growing is not None:
-                self.growing.saw_loss(p.growth, loss)
+                self.growing.saw_loss(p.growth, values["loss"])
         if self.growing is not None and self.growing.is_due(p.growth, p.step):
             self._grow(phase)
         if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
@@ -252,6 +260,7 @@ class Loop:
             self._save(self.checkpoints / f"update-{p.updates:09d}")
             if self.accelerator.is_main_process:
                 prune_checkpoints(self.checkpoints, a.keep_checkpoints)
+                self.best.prune(p)
 
     def _record_training(self, phase: Phase) -> None:
         p = self.progress
@@ -259,7 +268,7 @@ class Loop:
         values = {"loss": mean, "learning_rate": self.rate}
         if self.arguments.max_grad_norm is not None:
             values["grad_norm"] = float(self.grad_norm)  # before clipping
-        tokens_per_second = p.step * self.tokens_per_step / max(1e-9, p.seconds)
+        tokens_per_second = self.dataset.order.tokens(p.step) / max(1e-9, p.seconds)
         if self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0:
             values["layer_grad_norms"] = self.layer_norms
         self._write("train", phase, values, {"tokens_per_second": tokens_per_second})
@@ -275,7 +284,9 @@ class Loop:
     def _write(self, event: str, phase: Phase, values: dict[str, Any], clock: dict[str, float]) -> None:
         p = self.progress
         place = {"event": event, "phase": phase.kind, "budget": phase.budget, "step": p.step}
-        place |= {"tokens": p.step * self.tokens_per_step}
+        place |= {"tokens": self.dataset.order.tokens(p.step)}
+        if self.best.patience is not None:
+            place["best_step"] = p.best_step
         if self.growing is not None:
             place |= {"flops": p.growth.flops, "stage_tokens": list(p.growth.stage_tokens)}
         self.metrics.append(place | values | clock | {"seconds": p.seconds})
@@ -288,21 +299,25 @@ class Loop:
     def _grow(self, phase: Phase) -> None:
         """Takes the model to its next stage, and records what that did to it."""
         p, flops = self.progress, self.flops_per_token
-        before = evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
+        measures = not self.growing.stages[p.growth.stage].keeps_function
+        before = self._validation_loss() if measures else None
         moments = growth.optimizer_state_by_name(self.plain_model, self.optimizer)
         grown = self.growing.grow(self.plain_model, p.growth, p.step)
         self._install(self.plain_model)
         kept = self.growing.stages[p.growth.stage - 1].moments
         growth.load_optimizer_state_by_name(self.plain_model, self.optimizer, moments, grown.sources, kept)
-        after = evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
-        values = {"stage": p.growth.stage, "loss_before": before, "loss_after": after, "receipt": grown.receipt}
+        after = self._validation_loss() if measures else None
+        values = {"stage": p.growth.stage, "receipt": grown.receipt}
+        values |= {"loss_before": before, "loss_after": after} if measures else {}
         counts = count_parameters(self.plain_model)
         values |= {"flops_per_token": [flops, self.flops_per_token]} | counts
         self._write("growth", phase, values, {})
-        self._say(
-            f"step {p.step:>6} {phase.kind:<5} grew to stage {p.growth.stage}: {counts['parameters']:,} parameters, "
-            f"validation loss {before:.4f} -> {after:.4f}"
-        )
+        trained = f"{counts['trainable_parameters']:,} of {counts['parameters']:,} parameters train"
+        loss = f", validation loss {before:.4f} -> {after:.4f}" if measures else ""
+        self._say(f"step {p.step:>6} {phase.kind:<5} stage {p.growth.stage}: {trained}{loss}")
+
+    def _validation_loss(self) -> float:
+        return evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
 
     # ---- branches ----------------------------------------------------------------------------------------------
 
@@ -315,7 +330,17 @@ class Loop:
         if phase.kind == "decay" and at_start and not is_last:
             self._save(self._branch_point(self.progress.phase))
 
+    def _note_best(self, values: dict[str, float]) -> None:
+        improved = self.best.saw(self.progress, values)
+        if improved and self.accelerator.is_main_process:
+            self.best.save(self.progress, self.plain_model)
+
     def _finish_branch(self, phase: Phase) -> None:
+        if self.best.patience is not None:
+            if self.progress.step == phase.end:  # not reached where training was stopped
+                self._note_best(self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation"))
+            self.accelerator.wait_for_everyone()
+            self.best.load(self.progress, self.plain_model)
         for split in self.evaluations:
             self._record_evaluation(phase, split)
 
@@ -369,4 +394,4 @@ class Loop:
 
 
 def _format(values: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items() if "/" not in name)  # not of one label

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from .arguments import InputError, ObjectiveArguments
 from .causal_lm import IGNORED, CausalLanguageModeling
 from .checking import DivergedError
+from .text_classification import TextClassification
 
 
 class MaskedLanguageModeling:
@@ -67,18 +68,26 @@ class MaskedLanguageModeling:
         return {"loss": loss, "prediction": logits.detach().argmax(-1), "label": labels}
 
 
-OBJECTIVES: dict[str, type] = {"masked_lm": MaskedLanguageModeling, "causal_lm": CausalLanguageModeling}
+OBJECTIVES: dict[str, type] = {
+    "masked_lm": MaskedLanguageModeling,
+    "causal_lm": CausalLanguageModeling,
+    "text_classification": TextClassification,
+}
+
+
+def objective_class(name: str) -> type:
+    """The class of the objective that a recipe names. Raises InputError where there is none."""
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    path, colon, class_name = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise InputError(f"objective.objective: '{name}'; allowed: {', '.join(OBJECTIVES)}, path/to/file.py:ClassName")
+    return _load_class(Path(path), class_name)
 
 
 def build_objective(arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> Any:
     """The objective that the recipe names, given the run's tokenizer."""
-    name = arguments.objective
-    if name in OBJECTIVES:
-        return OBJECTIVES[name](arguments, tokenizer)
-    path, colon, class_name = name.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        raise InputError(f"objective.objective: '{name}'; allowed: {', '.join(OBJECTIVES)}, path/to/file.py:ClassName")
-    return _load_class(Path(path), class_name)(arguments, tokenizer)
+    return objective_class(arguments.objective)(arguments, tokenizer)
 
 
 def _load_class(path: Path, class_name: str) -> type:
@@ -142,5 +151,8 @@ def summarise_scores(scores: dict[str, np.ndarray], names: Sequence[str]) -> dic
         raise DivergedError("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
     results: dict[str, float] = {}
     for name in names:
-        results |= load_metric(name).score(scores)
+        try:
+            results |= load_metric(name).score(scores)
+        except ValueError as error:
+            raise InputError(f"evaluation: {error}") from None
     return {name: float(value) for name, value in results.items()}

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ import torch
 from .arguments import InputError
 
 SCHEMA = 1
-PLACE = ("event", "phase", "budget", "step", "tokens", "flops", "stage_tokens")  # of a line; all else was measured
+PLACE = (
+    "event",
+    "phase",
+    "budget",
+    "step",
+    "tokens",
+    "flops",
+    "stage_tokens",
+    "best_step",
+)  # of a line; all else was measured
 NOT_IN_STAGES = ("event", "phase", "budget", "seconds")
 WALL_CLOCK_FIELDS = ("seconds", "tokens_per_second")  # differ from run to run; all else is reproducible
 PACKAGES = ("hf_variants", "torch", "transformers", "accelerate", "datasets", "tokenizers", "evaluate", "numpy")
@@ -148,6 +158,18 @@ def training_flops_per_token(model: torch.nn.Module, block_size: int) -> float:
 
     Counts matrix products and attention (in its plain form, so that every kernel counts the same); the rest is noise.
     """
+    flops = _count_flops(model, block_size, lambda output: output.logits.float().sum().backward())
+    model.zero_grad(set_to_none=True)
+    return flops
+
+
+@torch.no_grad()
+def forward_flops_per_token(model: torch.nn.Module, block_size: int) -> float:
+    """FLOPs of one forward pass per token, counted in the same way."""
+    return _count_flops(model, block_size, lambda output: None)
+
+
+def _count_flops(model: torch.nn.Module, block_size: int, then: Callable[[Any], None]) -> float:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -157,8 +179,7 @@ def training_flops_per_token(model: torch.nn.Module, block_size: int) -> float:
     was_training = model.training
     model.eval()  # dropout would draw from the generators
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(input_ids=ids).logits.float().sum().backward()
-    model.zero_grad(set_to_none=True)
+        then(model(input_ids=ids))
     model.train(was_training)
     return counter.get_total_flops() / block_size
 
@@ -184,7 +205,7 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
             curve.setdefault(line["step"], place)["validation_loss"] = line["loss"]
         else:
             cost = {"flops": line.get("flops", line["tokens"] * flops_per_token), "seconds": line["seconds"]}
-            cost |= _present(line, "stage_tokens")
+            cost |= _present(line, "stage_tokens", "best_step")
             mark = marks.setdefault(line["step"], place | cost)
             mark[line["event"]] = _metric_values(line)
     last = max(marks)

@@ -15,14 +15,15 @@ from scipy.stats import binomtest
 
 from . import significance
 from .speedup import build_speedups
-from .views import Record, Runs, build_views, short_verdict, verdict_sentences
+from .views import OWN_BUDGET, Record, Runs, build_views, short_verdict, verdict_sentences
 
 SCHEMA = 1
 MASKED_LM = "masked_lm"
 CAUSAL_LM = "causal_lm"
+CLASSIFICATION = "text_classification"
 LOWER_IS_BETTER = ("loss", "perplexity", "bits_per_byte")
 SPLITS = ("validation", "test")
-WRITTEN = ("samples", "answers", "remarks")
+WRITTEN = ("samples", "answers", "remarks", "classification")
 
 _TIMING_KEYS = ("train_step_ms", "train_step_ms_quartiles", "inference_ms", "inference_batch", "peak_memory_mb")
 
@@ -32,6 +33,7 @@ def build_results(
     records: Iterable[Record],
     timing: Mapping[str, Any] | None = None,
     tuning: Mapping[str, Any] | None = None,
+    floor: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything known about one comparison, as plain JSON.
 
@@ -39,10 +41,14 @@ def build_results(
     lower_is_better, unit, command, and parameter_matched {arm: the arm it is compared against}.
     Arms and seeds that have no record yet are listed under "missing"; the rest is compared.
 
+    `floor` is what a simpler method makes of the same data: {"fingerprint", "metrics", "classification"}.
+
     Raises ValueError for a run that diverged (a value that is not finite), for two records of one run,
     for records made from different data, and when the baseline has no finished run.
     """
     runs = collect_runs(comparison, records)
+    if floor and floor["fingerprint"] != next(iter(runs[comparison["baseline"]].values()))["data"]["fingerprint"]:
+        raise ValueError("the floor was made from other data: its fingerprint differs")
     head = _head(comparison, runs)
     timing, tuning = _without_nan(timing), _without_nan(tuning)
     results = {
@@ -52,6 +58,7 @@ def build_results(
         **build_speedups(head, runs, timing),
         "missing": _missing(comparison, runs, head["seeds"]),
         "tuning": tuning,
+        **({"floor": floor} if floor else {}),
         "data": next(iter(runs[head["baseline"]].values()))["data"],
         "environment": _environment(runs),
         "timing": timing,
@@ -101,7 +108,7 @@ def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def _head(comparison: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
-    metric = comparison.get("metric") or "loss"
+    metric = comparison.get("metric") or _selection(runs)
     last = [record["marks"][-1] for by_seed in runs.values() for record in by_seed.values()]
     split = "test" if all(metric in (mark.get("test") or {}) for mark in last) else "validation"
     if not all(metric in (mark.get(split) or {}) for mark in last):
@@ -118,8 +125,22 @@ def _head(comparison: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
         "unit": comparison.get("unit") or _unit(metric, _objective(runs)),
         "lower_is_better": metric in LOWER_IS_BETTER if lower is None else bool(lower),
         "split": split,
+        "budget_unit": _budget_unit(comparison, last),
         "seeds": sorted({int(seed) for by_seed in runs.values() for seed in by_seed}),
     }
+
+
+def _budget_unit(comparison: Mapping[str, Any], last: list[Mapping[str, Any]]) -> str:
+    """What arms have in common where they are compared; see `views`."""
+    if comparison.get("own_budgets"):
+        return OWN_BUDGET
+    return "examples" if all("examples" in mark for mark in last) else "tokens"
+
+
+def _selection(runs: Runs) -> str:
+    """The metric that the objective selects models by."""
+    first = next(iter(next(iter(runs.values())).values()))
+    return (first.get("selection") or {}).get("metric") or "loss"
 
 
 def _objective(runs: Runs) -> str:
@@ -128,7 +149,9 @@ def _objective(runs: Runs) -> str:
 
 
 def _unit(metric: str, objective: str) -> str:
-    nats = {MASKED_LM: "nats per masked token", CAUSAL_LM: "nats per token"}.get(objective, "nats")
+    nats = {
+        MASKED_LM: "nats per masked token", CAUSAL_LM: "nats per token", CLASSIFICATION: "nats per example"
+    }.get(objective, "nats")  # fmt: skip
     units = {"loss": nats, "accuracy": "share correct", "bits_per_byte": "bits per byte"}
     return units.get(metric, metric)
 
@@ -319,7 +342,8 @@ def _pooled(counts: list[Mapping[str, int]]) -> dict[str, Any]:
 
 
 def _missing(comparison: Mapping[str, Any], runs: Runs, seeds: list[int]) -> list[dict[str, Any]]:
-    expected = [(arm, seed) for arm in comparison["arms"] for seed in comparison.get("seeds") or seeds]
+    own, every = comparison.get("seeds_of") or {}, comparison.get("seeds") or seeds
+    expected = [(arm, seed) for arm in comparison["arms"] for seed in own.get(arm, every)]
     return [{"arm": arm, "seed": seed} for arm, seed in expected if str(seed) not in runs.get(arm, {})]
 
 

@@ -7,6 +7,7 @@ warm-up–stable–decay schedule of arXiv:2404.06395. That a short decay stands
 in arXiv:2405.18392. After a branch the run goes back to the trunk, so that no budget's result depends on another's.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,14 @@ class Phase:
 
 
 NEVER = 2**62  # end of a phase that only time ends
+
+
+def in_steps(arguments: TrainingArguments, steps_per_epoch: float) -> TrainingArguments:
+    """The same with a budget in epochs as one in optimizer steps, a started step counting whole."""
+    if arguments.max_epochs is None:
+        return arguments
+    steps = math.ceil(arguments.max_epochs * steps_per_epoch - 1e-9)
+    return dataclasses.replace(arguments, max_epochs=None, max_steps=steps)
 
 
 def total_steps(arguments: TrainingArguments, block_size: int) -> int:

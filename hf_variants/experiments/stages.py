@@ -16,6 +16,11 @@ from typing import Any, Literal, TypeVar
 
 from .checking import InputError, about, check_range, check_types, refuse_unknown
 
+OPERATIONS = {
+    "diverge": ("num_blocks",),
+    "deepen": ("times", "placement", "init"),
+    "unfreeze": ("layers",),
+}
 STARTS = ("fraction", "tokens", "flops", "plateau")
 
 
@@ -55,7 +60,7 @@ class Lora:
 class Stage:
     """One growth step and what follows it."""
 
-    operation: str = about("diverge or deepen", "")
+    operation: str = about("diverge, deepen, or unfreeze", "")
     fraction: float | None = about("begins at this share of the budget; 0: before the first step")
     tokens: int | None = about("begins after so many tokens")
     flops: float | None = about("begins after so many training FLOPs")
@@ -65,14 +70,15 @@ class Stage:
     placement: Literal["interleave", "stack", "middle"] = about("deepen: where the new layers go", "interleave")
     init: Literal["copy", "identity", "gradual"] = about("deepen: what the new layers do at first", "copy")
     ramp_steps: int = about("gradual: steps in which the new layers come in", 0)
+    layers: int | None = about("unfreeze: so many layers train from here on, the last ones")
     lora: dict | None = about("train adapters of the attention weights in this stage; see Lora")
     moments: Literal["copy", "zero", "rewarm"] = about("what new parameters take of Adam's moments", "copy")
     rewarm_steps: int = about("steps in which the learning rate comes back linearly", 0)
 
     def __post_init__(self) -> None:
         check_types(self, "growth.stages")
-        if self.operation not in ("diverge", "deepen"):
-            raise InputError(f"growth.stages: operation '{self.operation}'; allowed: diverge, deepen")
+        if self.operation not in OPERATIONS:
+            raise InputError(f"growth.stages: operation '{self.operation}'; allowed: {', '.join(OPERATIONS)}")
         given = [name for name in STARTS if getattr(self, name) is not None]
         if len(given) != 1:
             raise InputError(f"growth.stages: give exactly one of {', '.join(STARTS)} (found: {given or 'none'})")
@@ -87,6 +93,8 @@ class Stage:
     def _check_operation(self) -> None:
         if (self.num_blocks is not None) != (self.operation == "diverge"):
             raise InputError("growth.stages: num_blocks is for diverge, which needs it")
+        if (self.layers is not None) != (self.operation == "unfreeze"):
+            raise InputError("growth.stages: layers is for unfreeze, which needs it")
         if self.operation == "deepen":
             check_range("growth.stages: times", self.times, low=2)
         if (self.ramp_steps > 0) != (self.init == "gradual"):
@@ -94,8 +102,12 @@ class Stage:
 
     def arguments(self) -> dict[str, Any]:
         """What the operation is called with."""
-        names = ("num_blocks",) if self.operation == "diverge" else ("times", "placement", "init")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in OPERATIONS[self.operation]}
+
+    @property
+    def keeps_function(self) -> bool:
+        """Whether the model computes the same afterwards by definition, so that nothing needs to be measured."""
+        return self.operation == "unfreeze"
 
 
 Part = TypeVar("Part", Plateau, Lora, Stage)

@@ -10,14 +10,13 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from .record import environment
-from .run import Prepared
 
 LEAST_ROUNDS = 3  # however long they take
 
@@ -119,34 +118,30 @@ def precision_context(name: str) -> Callable[[], AbstractContextManager]:
     return functools.partial(torch.autocast, default_device(), types[name]) if name in types else nullcontext
 
 
-def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
-    """A function of a model: the losses of one fixed training batch of `size` blocks."""
-    rows = prepared.blocks["train"].all_rows(size)
-    rows = np.resize(rows, (size, rows.shape[1]))
-    arrays, _ = prepared.objective.prepare(rows, np.random.default_rng(0))
-    batch = {name: torch.from_numpy(array).to(default_device()) for name, array in arrays.items()}
-    return lambda model: prepared.objective.losses(model, batch)["loss"]
+@dataclass
+class Timed:
+    """One candidate of a quiet run: `losses(model)` is the forward pass of a training batch of `tokens` real tokens,
+    `inputs` are the keyword arguments of an inference batch."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    losses: Callable[[torch.nn.Module], torch.Tensor]
+    tokens: int
+    inputs: Mapping[str, torch.Tensor]
 
 
 def time_models(
-    models: Mapping[str, tuple[torch.nn.Module, torch.optim.Optimizer]],
-    losses: Callable[[torch.nn.Module], torch.Tensor],
-    tokens_per_step: int,
-    shape: tuple[int, int],
-    rounds: int,
-    precision: Callable[[], AbstractContextManager] = nullcontext,
+    candidates: Mapping[str, Timed], rounds: int, precision: Callable[[], AbstractContextManager] = nullcontext
 ) -> dict[str, Any]:
     """A comparison's quiet run: training step, inference and memory of every arm, in turns.
 
-    `losses(model)` runs the forward pass of one training batch; `shape` is the `(batch, seq)` of the inference batch;
-    every forward pass runs inside a new `precision()`, e.g. autocast.
+    Every forward pass runs inside a new `precision()`, e.g. autocast.
     """
-    steps = {arm: _step(model, optimizer, losses, precision) for arm, (model, optimizer) in models.items()}
+    steps = {arm: _step(timed, precision) for arm, timed in candidates.items()}
     memory = {arm: peak_memory_mb(step) for arm, step in steps.items()}
     training = alternate(steps, rounds)
-    inference = {arm: _forward(model, shape, precision) for arm, (model, _) in models.items()}
-    inference = alternate(inference, rounds)
-    arms = {arm: _summary(training[arm], inference[arm], tokens_per_step, shape, memory[arm]) for arm in models}
+    inference = alternate({arm: _forward(timed, precision) for arm, timed in candidates.items()}, rounds)
+    arms = {arm: _summary(training[arm], inference[arm], timed, memory[arm]) for arm, timed in candidates.items()}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
 
@@ -168,38 +163,32 @@ def stages_in_one(timed: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
     return arms
 
 
-def _step(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Any, precision: Callable
-) -> Callable[[], None]:
+def _step(timed: Timed, precision: Callable) -> Callable[[], None]:
     def forward() -> torch.Tensor:
         with precision():
-            return losses(model)
+            return timed.losses(timed.model)
 
-    return lambda: training_step(model.train(), optimizer, forward)
+    return lambda: training_step(timed.model.train(), timed.optimizer, forward)
 
 
-def _forward(model: torch.nn.Module, shape: tuple[int, int], precision: Callable) -> Callable[[], None]:
-    token = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0  # some models warn of padding
-    ids = torch.full(shape, token, device=next(model.parameters()).device)
-    options = {"use_cache": False} if model.can_generate() else {}  # a pass over a whole text keeps nothing
+def _forward(timed: Timed, precision: Callable) -> Callable[[], None]:
+    options = {"use_cache": False} if timed.model.can_generate() else {}  # a pass over a whole text keeps nothing
 
     def forward() -> None:
         with torch.inference_mode(), precision():
-            model.eval()(input_ids=ids, **options)
+            timed.model.eval()(**timed.inputs, **options)
 
     return forward
 
 
-def _summary(
-    training: list[float], inference: list[float], tokens: int, shape: tuple[int, int], memory: float | None
-) -> dict[str, Any]:
+def _summary(training: list[float], inference: list[float], timed: Timed, memory: float | None) -> dict[str, Any]:
     median = statistics.median(training)
     return {
         "train_step_ms": 1e3 * median,
         "train_step_ms_quartiles": [1e3 * q for q in quartiles(training)],
-        "seconds_per_token": median / tokens,
-        "tokens_per_second": tokens / median,
+        "seconds_per_token": median / timed.tokens,
+        "tokens_per_second": timed.tokens / median,
         "inference_ms": 1e3 * statistics.median(inference),
-        "inference_batch": list(shape),
+        "inference_batch": list(timed.inputs["input_ids"].shape),
         "peak_memory_mb": memory,
     }

@@ -5,13 +5,13 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Recipe
+from .arguments import BUDGETS, Recipe
 from .checking import InputError, as_mapping, as_whole, check_range, refuse_unknown
 
 if TYPE_CHECKING:
     from .comparison import Comparison
 
-TUNE_KEYS = ("trials", "seed", "max_tokens", "max_steps", "space", "arm_space")
+TUNE_KEYS = ("trials", "seed", "max_tokens", "max_steps", "max_epochs", "space", "arm_space")
 
 
 def check_tune(comparison: "Comparison", where: str) -> None:
@@ -59,13 +59,21 @@ def _different_draws(rng: random.Random, space: dict[str, Any], count: int, arm:
 def trial_recipes(comparison: "Comparison", arm: str) -> list[tuple[dict[str, Any], Recipe]]:
     """Settings and recipe of every trial of an arm."""
     tune = comparison.tune
-    budget = {name: tune[name] for name in ("max_tokens", "max_steps") if name in tune}
+    budget = {name: tune[name] for name in ("max_tokens", "max_steps", "max_epochs") if name in tune}
     if budget:
-        budget = {"max_tokens": None, "max_steps": None, "max_seconds": None} | budget
+        budget = dict.fromkeys(BUDGETS) | budget
     return [
         (settings, comparison.recipe(arm, tune["seed"], settings, budgets=[1.0], **budget))
         for settings in trial_settings(comparison, arm)
     ]
+
+
+def trial_score(trial: dict[str, Any]) -> float:
+    """What a trial is chosen by, lower is better: its validation loss, or the metric that its objective selects by."""
+    found = trial.get("selection")
+    if found is None:
+        return trial["validation_loss"]
+    return found["value"] if found["lower_is_better"] else -found["value"]
 
 
 def _draw(rng: random.Random, choices: Any) -> Any:

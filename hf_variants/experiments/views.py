@@ -17,6 +17,7 @@ from .significance import PairedDifference
 
 VIEWS = ("equal_tokens", "equal_time", "equal_flops", "parameter_matched")
 PARAMETER_TOLERANCE = 0.02
+OWN_BUDGET = "own budget"  # the unit where arms have different budgets on purpose, and are compared at their ends
 # An interpolated arm's next mark should not be further away than this: verdicts against the arm have to hold there.
 NEAR_MARK = 1.5
 
@@ -79,12 +80,17 @@ def flops_of_mark(mark: Mapping[str, Any]) -> float:
 
 
 def _series(head: Mapping[str, Any], by_seed: dict[str, Record]) -> dict[str, dict[int, float]]:
-    """Per seed: tokens -> the metric after the decay branch that ended there."""
+    """Per seed: budget -> the metric at its end. Budgets count tokens, or examples of different lengths."""
     metric, split = head["metric"], head["split"]
     return {
-        seed: {m["tokens"]: m[split][metric] for m in record["marks"] if metric in (m.get(split) or {})}
+        seed: {_budget(head, record, m): m[split][metric] for m in record["marks"] if metric in (m.get(split) or {})}
         for seed, record in by_seed.items()
     }
+
+
+def _budget(head: Mapping[str, Any], record: Record, mark: Mapping[str, Any]) -> float:
+    unit = head.get("budget_unit", "tokens")
+    return mark["steps"] / record["steps"] if unit == OWN_BUDGET else mark[unit]
 
 
 def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -> list[dict[str, Any]]:
@@ -94,7 +100,9 @@ def _equal_tokens(head: Mapping[str, Any], runs: Runs, arm: str, against: str) -
         return [_omit(arm, against, "no seed was run for both arms")]
     budgets = sorted(set.intersection(*(set(first[s]) & set(second[s]) for s in seeds)))
     if not budgets:
-        return [_omit(arm, against, "no token budget at which both arms were evaluated")]
+        return [
+            _omit(arm, against, f"no budget in {head.get('budget_unit', 'tokens')} at which both arms were evaluated")
+        ]
     return [
         _row(arm, against, budget, {s: first[s][budget] for s in seeds}, {s: second[s][budget] for s in seeds})
         for budget in budgets
@@ -175,9 +183,11 @@ def _cost_curves(head: Mapping[str, Any], by_seed: dict[str, Record], cost: Cost
     """Per seed, its marks by what they cost."""
     curves = {}
     for seed, series in _series(head, by_seed).items():
-        marks = sorted((m for m in by_seed[seed]["marks"] if m["tokens"] in series), key=lambda m: m["tokens"])
-        tokens = [mark["tokens"] for mark in marks]
-        curves[seed] = Curve([cost(mark) for mark in marks], [series[count] for count in tokens], tokens)
+        record = by_seed[seed]
+        every = {mark["tokens"]: (mark, _budget(head, record, mark)) for mark in record["marks"]}
+        marks = [mark for _, (mark, budget) in sorted(every.items()) if budget in series]
+        values = [series[_budget(head, record, mark)] for mark in marks]
+        curves[seed] = Curve([cost(mark) for mark in marks], values, [mark["tokens"] for mark in marks])
     return curves
 
 
@@ -281,7 +291,7 @@ def short_verdict(results: Mapping[str, Any]) -> str:
 
 
 def _sentence(results: Mapping[str, Any], view: str, row: Mapping[str, Any]) -> str:
-    where = f"at {describe_budget(view, row['budget'])} on {results['split']}"
+    where = f"at {describe_budget(view, row['budget'], results.get('budget_unit', 'tokens'))} on {results['split']}"
     unit = {"loss": "nats"}.get(results["metric"], results["metric"])
     lower, caveat = results["lower_is_better"], row.get("caveat")
     return significance.verdict_sentence(
@@ -289,13 +299,15 @@ def _sentence(results: Mapping[str, Any], view: str, row: Mapping[str, Any]) -> 
     )
 
 
-def describe_budget(view: str, budget: float) -> str:
+def describe_budget(view: str, budget: float, unit: str = "tokens") -> str:
     """A view's budget in words, e.g. `4.0 M tokens`, `61.2 s of training`, `3.1e+13 training FLOPs`."""
     if view == "equal_time":
         return f"{budget:.1f} s of training" if budget >= 10 else f"{budget:.2g} s of training"
     if view == "equal_flops":
         return f"{budget:.2e} training FLOPs"
-    return f"{short_count(budget)} tokens" + (" and matched parameters" if view == "parameter_matched" else "")
+    if unit == OWN_BUDGET:
+        return "the end of each arm's own budget"
+    return f"{short_count(budget)} {unit}" + (" and matched parameters" if view == "parameter_matched" else "")
 
 
 def short_count(number: float) -> str:

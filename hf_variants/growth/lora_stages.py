@@ -30,8 +30,7 @@ TASK_TYPES = {
     "ForQuestionAnswering": "QUESTION_ANS",
     "Model": "FEATURE_EXTRACTION",
 }
-# Heads that PEFT expects to find in the adapter of a task.
-HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
+HEADED = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")  # PEFT expects the head in the adapter of these
 ADAPTER = "default"
 
 
@@ -105,13 +104,19 @@ def save_adapter(model: PreTrainedModel, folder: str | Path, base_name: str | Pa
     config = copy.copy(model.peft_config[ADAPTER])
     config.base_model_name_or_path, config.inference_mode = str(base_name), True
     state = get_peft_model_state_dict(model, adapter_name=ADAPTER, save_embedding_layers=False)
-    heads = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in HEADS.get(config.task_type, ())]
+    heads = _heads(model) if config.task_type in HEADED else []
     for head in heads:
         state |= {f"{head}.{name}": tensor for name, tensor in model.get_submodule(head).state_dict().items()}
     config.modules_to_save = heads or None
     config.save_pretrained(folder)
     tensors = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in state.items()}
     save_file(tensors, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def _heads(model: PreTrainedModel) -> list[str]:
+    """What stands beside the encoder and has weights; PEFT takes `pre_classifier` for a `classifier` as well."""
+    children = ((name, child) for name, child in model.named_children() if child is not model.base_model)
+    return [name for name, child in children if any(True for _ in child.parameters())]
 
 
 def save_stage(model: PreTrainedModel, folder: str | Path, parts: bool = False) -> None:

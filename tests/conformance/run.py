@@ -1,8 +1,8 @@
 """Runs the common model tests of transformers over every row of `hf_variants/auto.py` (`make conformance`).
 
-Exit code 1 if any test fails, or if fewer than `FEWEST` of them pass for a model: a suite that quietly skips
-everything is not a passing one. Arguments are handed on to pytest, and then the number does not matter:
-`run.py -k "minbert and resize"`.
+Exit code 1 if any test fails, or if fewer than `FEWEST` of them pass for a model (its own number in `FEWEST_OF`): a
+suite that quietly skips everything is not a passing one. Arguments are handed on to pytest, and then the number does
+not matter: `run.py -k "minbert and resize"`.
 """
 
 import os
@@ -14,6 +14,7 @@ import pytest
 from distribution import ROOT, fetch
 
 FEWEST = 80
+FEWEST_OF = {"bigru": 75}  # it has no attention, and 28 of the tests are of nothing else
 SUITE = Path(__file__).with_name("suite.py")
 
 
@@ -44,11 +45,15 @@ def run_suite(recorder: Recorder, arguments: list[str]) -> int:
     return pytest.main([str(SUITE), f"--rootdir={ROOT}", *options, *arguments], plugins=[recorder])
 
 
-def summarize(results: dict[str, dict[str, str]], fewest: int) -> bool:
-    """Print the counts of every model and its failures by name; return whether all is well."""
+def summarize(results: dict[str, dict[str, str]], whole: bool) -> bool:
+    """Print the counts of every model and its failures by name; return whether all is well.
+
+    How many tests passed matters only where the `whole` suite was run.
+    """
     healthy = True
     for model_type, tests in sorted(results.items()):
         counts = Counter(tests.values())
+        fewest = FEWEST_OF.get(model_type, FEWEST) if whole else 0
         print(f"{model_type}: {counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
         for test in sorted(test for test, outcome in tests.items() if outcome == "failed"):
             print(f"  FAILED {model_type}::{test}")
@@ -62,7 +67,7 @@ def main() -> int:
     """Run everything and return the exit code."""
     recorder, arguments = Recorder(), sys.argv[1:]
     code = run_suite(recorder, arguments)
-    healthy = summarize(recorder.results, fewest=0 if arguments else FEWEST)
+    healthy = summarize(recorder.results, whole=not arguments)
     if code not in (0, 1):
         print(f"conformance: pytest ended with exit code {int(code)} before all tests were done")
     return 0 if healthy and code == 0 else 1

@@ -31,7 +31,8 @@ class Tester:
     def __init__(self, model_type: str):
         self.model_type = model_type
         config = self.get_config()
-        self.hidden_size = config.hidden_size
+        # the width of the first hidden state, the embeddings
+        self.hidden_size = getattr(config, "embedding_size", config.hidden_size)
         self.num_hidden_layers = config.num_hidden_layers
         self.num_attention_heads = getattr(config, "num_attention_heads", None)
         self.vocab_size = config.vocab_size
@@ -59,7 +60,10 @@ class CommonTests(ModelTesterMixin):
         set_seed(0)  # no test passes or fails by chance
         global_rng.seed(0)
         self.model_tester = Tester(self.model_type)
-        self.config_tester = ConfigTester(self, config_class=self.config_class, **self.config_arguments())
+        common = ["hidden_size", "num_hidden_layers"] + ["num_attention_heads"] * self.has_attentions
+        self.config_tester = ConfigTester(
+            self, config_class=self.config_class, common_properties=common, **self.config_arguments()
+        )
 
     def config_arguments(self) -> dict[str, Any]:
         """Return the fields in which the tiny configuration differs from the defaults."""

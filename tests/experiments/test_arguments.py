@@ -37,7 +37,7 @@ def with_changes(**sections):
             {"training": {"schedule": "cosin"}},
             "training.schedule: 'cosin'; allowed: constant_with_decay, linear, cosine",
         ),
-        ({"training": {"max_tokens": 5}}, "exactly one of max_tokens, max_steps and max_seconds"),
+        ({"training": {"max_tokens": 5}}, "exactly one of max_tokens, max_steps, max_seconds, max_epochs"),
         ({"training": {"max_steps": 0}}, "training.max_steps: 0; allowed: above 0"),
         ({"training": {"max_steps": 2.5}}, "training.max_steps: 2.5; int is expected"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast'; a number is expected"),

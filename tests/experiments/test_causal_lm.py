@@ -16,8 +16,9 @@ from hf_variants.experiments.arguments import InputError, ObjectiveArguments, To
 from hf_variants.experiments.causal_lm import IGNORED, CausalLanguageModeling, bytes_per_token, prediction_horizon
 from hf_variants.experiments.corpora import Corpus
 from hf_variants.experiments.data import build_tokenizer, tokenize_documents
+from hf_variants.experiments.prepared import prepare
 from hf_variants.experiments.record import read_json
-from hf_variants.experiments.run import for_model, identity, prepare, run_recipe
+from hf_variants.experiments.run import identity, run_recipe
 from tests.experiments.tiny import GPT2, causal_recipe, write_questions
 
 TEXTS = ["to be or not to be\n" * 20, "that is the question\n" * 9, "whether 'tis nobler in the mind é\n" * 5]
@@ -254,6 +255,6 @@ def test_what_does_not_fit_together_is_named(tmp_path):
         prepare(endless)
     strided = causal_recipe(tmp_path, {"data.eval_stride": 12})
     prepared = prepare(strided)
-    assert for_model(prepared, SimpleNamespace(prediction_horizon=4), strided.data).objective.horizon == 4
+    assert prepared.for_model(SimpleNamespace(prediction_horizon=4)).objective.horizon == 4
     with pytest.raises(InputError, match="block_size 16 is below prediction_horizon 5 . eval_stride 12"):
-        for_model(prepared, SimpleNamespace(prediction_horizon=5), strided.data)
+        prepared.for_model(SimpleNamespace(prediction_horizon=5))

@@ -11,8 +11,8 @@ import torch
 import yaml
 from transformers import AutoModelForMaskedLM
 
+from hf_variants.experiments import arm_timing
 from hf_variants.experiments import comparison as module
-from hf_variants.experiments import timing
 from hf_variants.experiments.arguments import InputError, merge
 from hf_variants.experiments.comparison import Runner, load_comparison
 from hf_variants.experiments.tuning import trial_settings
@@ -260,13 +260,13 @@ def test_where_all_trials_diverge_it_is_said(copied):
 
 
 def test_speed_is_measured_in_the_precision_of_the_training(copied, monkeypatch):
-    seen, original = set(), timing.one_batch
+    seen, original = set(), arm_timing.one_batch
 
     def noted(prepared, size):
         losses = original(prepared, size)
         return lambda model: seen.add(torch.is_autocast_enabled("cpu")) or losses(model)
 
-    monkeypatch.setattr(timing, "one_batch", noted)
+    monkeypatch.setattr(arm_timing, "one_batch", noted)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     work = runner(*copied)
     work.time(again=True)
@@ -311,7 +311,7 @@ BAD = {
     "tune for nobody": ({"tune": {"arm_space": {"highwai": {}}}}, "unknown key 'highwai'; did you mean 'highway'?"),
     "tuned field": ({"tune": {"space": {"training.rate": [1, 2]}}}, "unknown key 'rate'"),
     "tuned range": ({"tune": {"space": {"training.learning_rate": {"low": 0, "high": 1}}}}, "low and high above 0"),
-    "tuned budget": ({"tune": {"max_tokens": 100}}, "exactly one of max_tokens, max_steps and max_seconds"),
+    "tuned budget": ({"tune": {"max_tokens": 100}}, "exactly one of max_tokens, max_steps, max_seconds, max_epochs"),
     "parameter_matched": ({"parameter_matched": {"highway": "wide"}}, "parameter_matched names 'wide'"),
     "model field": (
         {"arms": {"highway": {"model": {"overrides": {"gate_bais": 0.0}}}}},

@@ -95,7 +95,7 @@ def test_real_gpt2_bpe():
 
 
 def test_an_unknown_tokenizer_is_one_line():
-    with pytest.raises(InputError, match="allowed: character, wordpiece, bpe, a folder"):
+    with pytest.raises(InputError, match="allowed: character, words, wordpiece, bpe, a folder"):
         build_tokenizer(TokenizerArguments(tokenizer="./nowhere"), CORPUS, 8)
 
 

@@ -58,7 +58,7 @@ def test_correlation_by_hand():
             load_metric("correlation").compute(predictions=constant, references=constant)
 
 
-@pytest.mark.parametrize("name", metrics.NAMES)
+@pytest.mark.parametrize("name", [name for name in metrics.NAMES if name not in metrics.CLASSIFICATION])
 def test_loads_by_path(name):
     loaded = evaluate.load(str(FOLDER / name))
     values = ["1", "2"] if name == "exact_match" else [1, 2]

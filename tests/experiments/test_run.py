@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from hf_variants.experiments.arguments import InputError, Recipe
-from hf_variants.experiments.run import build_config, build_model, identity, prepare, run_recipe
+from hf_variants.experiments.models import build_config, build_model
+from hf_variants.experiments.prepared import prepare
+from hf_variants.experiments.run import identity, run_recipe
 from hf_variants.export import ExportError, check_folder, export_folder
 from tests.experiments.tiny import tiny_recipe
 

@@ -80,9 +80,9 @@ def test_a_stage_by_steps_is_due_from_its_step_on_and_once():
 def test_a_stage_by_flops_counts_what_was_trained():
     plan, state = growing(deepen(flops=100)), GrowthState()
     for _ in range(9):
-        plan.saw_step(state, flops_per_token=1.1)
+        plan.saw_step(state, flops_per_token=1.1, tokens=10)
     assert state.flops == pytest.approx(99) and not plan.is_due(state, 9)
-    plan.saw_step(state, flops_per_token=1.1)
+    plan.saw_step(state, flops_per_token=1.1, tokens=10)
     assert plan.is_due(state, 10) and state.stage_tokens == [100]
 
 

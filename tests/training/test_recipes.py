@@ -16,7 +16,9 @@ from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_f
 from hf_variants.experiments.cells import load_cells
 from hf_variants.experiments.comparison import Comparison, load_comparison
 from hf_variants.experiments.data import build_tokenizer
-from hf_variants.experiments.run import Prepared, build_config, build_growing, prepare, run_recipe
+from hf_variants.experiments.models import build_config
+from hf_variants.experiments.prepared import Prepared, prepare
+from hf_variants.experiments.run import build_growing, run_recipe
 from hf_variants.experiments.schedule import plan
 from hf_variants.experiments.stages import starts
 from hf_variants.experiments.tuning import trial_recipes

@@ -2,8 +2,8 @@
 """Metrics as `evaluate.Metric` classes that work offline, one folder each.
 
 `evaluate.load("hf_variants/experiments/metrics/perplexity")` loads one from a checkout; `load_metric("perplexity")`
-gives the same class without evaluate's loader. Those of tokens have `score(scores)`, which computes them from an
-evaluation's per-token arrays.
+gives the same class without evaluate's loader. Those of tokens and those of classification have `score(scores)`, which
+computes them from an evaluation's arrays, per token or per example.
 """
 
 import functools
@@ -18,7 +18,14 @@ NAMES = {
     "bits_per_byte": "BitsPerByte",
     "exact_match": "ExactMatch",
     "correlation": "Correlation",
+    "average_precision": "AveragePrecision",
+    "roc_auc": "RocAuc",
+    "f1": "F1",
+    "accuracy": "Accuracy",
+    "matthews": "Matthews",
+    "calibration_error": "CalibrationError",
 }
+CLASSIFICATION = ("average_precision", "roc_auc", "f1", "accuracy", "matthews", "calibration_error")
 
 
 @functools.cache

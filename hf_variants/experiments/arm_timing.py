@@ -1,0 +1,50 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What a comparison's quiet run times of each arm: its model in the state in which it trains, on its own batch."""
+
+from collections.abc import Callable
+
+import torch
+
+from .arguments import Recipe
+from .fine_tuning import FineTuning
+from .loop import build_optimizer
+from .models import build_config, build_model
+from .prepared import Prepared
+from .run import build_growing
+from .timing import Timed, default_device
+
+
+def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
+    """A function of a model: the losses of one fixed training batch of `size` blocks or examples."""
+    arrays = prepared.sample(size, typical=True)
+    batch = {name: torch.from_numpy(array).to(default_device()) for name, array in arrays.items()}
+    return lambda model: prepared.objective.losses(model, batch)["loss"]
+
+
+def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
+    """What is timed of an arm, by what to add to its name: itself, or its growth stages `@0`, `@1`, …
+
+    Nothing for a frozen encoder: its features are computed once, and a step with them says nothing of the cost.
+    """
+    if recipe.training.train == "frozen":
+        return {}
+    task = prepared.config_settings(recipe.model.overrides)
+    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
+    prepared = prepared.for_model(config)
+    growing = build_growing(recipe, prepared, config)
+    if growing is None:
+        models = {"": build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)}
+        FineTuning(recipe.training, models[""]).freeze()
+    else:
+        models = {f"@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}
+    size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
+    tokens = prepared.sample(size, typical=True)
+    tokens = int(tokens["attention_mask"].sum() if "attention_mask" in tokens else tokens["input_ids"].size)
+    inputs = prepared.sample(recipe.training.eval_batch_size, typical=True)
+    inputs = {n: torch.from_numpy(a).to(default_device()) for n, a in inputs.items() if n != "labels"}
+    losses = one_batch(prepared, size)
+    moved = {name: model.to(default_device()) for name, model in models.items()}
+    return {
+        name: Timed(model, build_optimizer(model, recipe.training), losses, tokens, inputs)
+        for name, model in moved.items()
+    }

@@ -1,0 +1,120 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""A finished classifier on labelled text that it was not trained with: metrics, slices, worst errors, predictions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from . import classification_report as report
+from .arguments import InputError, ObjectiveArguments
+from .labelled import Examples
+from .labelled_data import LabelledEvaluation, TokenizedExamples
+from .objectives import summarise_scores
+from .text_classification import TextClassification
+
+SLICES = 4  # by length
+WORST = 20
+
+
+def classify(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Examples,
+    label_names: list[str],
+    problem_type: str,
+    max_length: int,
+    batch_size: int = 32,
+    resamples: int = 1000,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a classifier does on a split: {"metrics", "intervals", "curves", "slices", "worst"}, and a row per example.
+
+    Metrics use the threshold of the model's configuration where it has one (`…_tuned`). For a split without labels
+    only the rows are filled. Raises InputError where model and data do not have the same labels.
+    """
+    check_labels(model, label_names, problem_type)
+    arguments = ObjectiveArguments(objective="text_classification")
+    objective = TextClassification(arguments, tokenizer).for_labels(problem_type, label_names)
+    tokenized = TokenizedExamples(tokenizer, examples, max_length)
+    accelerator = Accelerator()
+    scores = LabelledEvaluation(tokenized, objective, batch_size).scores(model.to(accelerator.device), accelerator)
+    rows = report.prediction_rows(examples, scores)
+    if examples.labels is None:
+        return {"metrics": {}, "why_unlabelled": examples.why_unlabelled}, rows
+    kind, threshold = objective.kind, getattr(model.config, "classification_threshold", None)
+    found = {
+        "metrics": summarise_scores(scores, objective.metrics) | report.tuned_metrics(kind, scores, threshold),
+        "intervals": report.intervals(kind, scores, threshold, resamples),
+        "curves": report.curves(kind, scores, objective.label_names),
+        "slices": slices(kind, scores, tokenized.lengths),
+        "worst": worst(rows),
+    }
+    return found, rows
+
+
+def check_labels(model: PreTrainedModel, wanted: list[str], problem_type: str) -> None:
+    """Raises InputError where the data's labels are not those of the model, in order."""
+    size = model.config.num_labels
+    one_logit = size == 1 and problem_type == "single_label_classification" and len(wanted) == 2
+    if problem_type == "regression":
+        if size != 1:
+            raise InputError(f"--task text_classification: the model has {size} labels, the data a number")
+        return
+    if not one_logit and size != len(wanted):
+        raise InputError(
+            f"--task text_classification: the model has {size} labels, the data {len(wanted)} ({', '.join(wanted)})"
+        )
+    own = [model.config.id2label[number] for number in range(size)]
+    is_named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))
+    if is_named and set(own) == set(wanted) and own != wanted:
+        raise InputError(
+            f"--task text_classification: the model's labels are in the order {', '.join(own)}; give the data's in "
+            "that order with --label_names"
+        )
+
+
+def slices(kind: str, scores: Mapping[str, Any], lengths: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+    """The same scores by length (quarters of the examples) and by label: "examples", "loss" and share "correct"."""
+    correct = _correct(kind, scores)
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, SLICES + 1), method="nearest"))
+    by_length = []
+    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        inside = (lengths >= low if number == 0 else lengths > low) & (lengths <= high)
+        first = int(low) if number == 0 else int(low) + 1
+        by_length.append({"tokens": [first, int(high)]} | _slice(scores, correct, inside))
+    if kind == "regression":
+        return {"length": by_length}
+    return {"length": by_length, "label": _by_label(scores, correct)}
+
+
+def _by_label(scores: Mapping[str, Any], correct: np.ndarray | None) -> list[dict[str, Any]]:
+    label, names = scores["label"], scores["label_names"]
+    members = [label == n if label.ndim == 1 else label[:, n] == 1 for n in range(len(names))]
+    return [{"label": name} | _slice(scores, correct, rows) for name, rows in zip(names, members, strict=True)]
+
+
+def _slice(scores: Mapping[str, Any], correct: np.ndarray | None, rows: np.ndarray) -> dict[str, Any]:
+    found: dict[str, Any] = {"examples": int(rows.sum())}
+    if rows.any():
+        found["loss"] = float(scores["loss"][rows].mean())
+        if correct is not None:
+            found["correct"] = float(correct[rows].mean())
+    return found
+
+
+def _correct(kind: str, scores: Mapping[str, Any]) -> np.ndarray | None:
+    """Whether each example is right: its most probable class, or all its labels at .5; None for a regression."""
+    if kind == "regression":
+        return None
+    chance, label = scores["probability"], scores["label"]
+    if kind == "single_label_classification":
+        return chance.argmax(1) == label
+    right = (chance >= 0.5) == (label == 1)
+    return right.all(axis=1) if right.ndim == 2 else right
+
+
+def worst(rows: Sequence[Mapping[str, Any]], count: int = WORST) -> list[dict[str, Any]]:
+    """The examples with the highest loss, highest first."""
+    return [dict(row) for row in sorted(rows, key=lambda row: -row["loss"])[:count]]

@@ -1,0 +1,202 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""What trains beside the head of a pretrained classifier: everything, nothing, adapters, or one layer after the other.
+
+With `frozen` the encoder stays in evaluation mode. Its output for an example never changes then, so it is computed
+once, and what the head reads of it is played back in every epoch.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions as EncoderOutput
+
+from .. import growth
+from .arguments import InputError, TrainingArguments
+from .labelled_data import FEATURES, PreparedExamples, TokenizedExamples
+from .record import count_parameters, forward_flops_per_token
+
+PROBE = 16  # examples on which playing back is compared with the whole model
+CLOSE = 1e-4  # of logits; rows of other lengths come from other kernels
+
+
+def head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
+    """The parameters outside the encoder. Raises InputError where there are none."""
+    inside = {id(p) for p in model.base_model.parameters()}
+    found = [p for p in model.parameters() if id(p) not in inside]
+    if not found or model.base_model is model:
+        raise InputError(f"training.train: {type(model).__name__} has no head of its own beside its encoder")
+    return found
+
+
+def freeze_encoder(model: PreTrainedModel) -> None:
+    """Leaves only the head to train."""
+    head = head_parameters(model)
+    model.requires_grad_(False)
+    for parameter in head:
+        parameter.requires_grad_(True)
+
+
+def gradual_stages(model: PreTrainedModel) -> list[dict[str, Any]]:
+    """Growth stages that unfreeze the last layer first (Howard and Ruder, arXiv:1801.06146, section 3.3).
+
+    One layer more at equal shares of the first half of the budget, the embeddings last.
+    """
+    try:
+        count = len(growth.find_layers(model)[1])
+    except ValueError as error:
+        raise InputError(f"training.train: gradual: {error}") from None
+    return [{"operation": "unfreeze", "layers": n, "fraction": n / (2 * (count + 1))} for n in range(1, count + 2)]
+
+
+class FineTuning:
+    """Brings a model into the state that `training.train` asks for, and out of it when it is trained.
+
+    `freeze` comes first, and raises InputError where a model has no such state; `start` gives the prepared data that
+    the model trains with.
+    """
+
+    def __init__(self, training: TrainingArguments, model: PreTrainedModel) -> None:
+        self.training, self.model = training, model
+        self.encoder: nn.Module | None = None
+
+    def freeze(self) -> None:
+        """Freezes what does not train, and adds adapters."""
+        if self.training.train != "full":
+            freeze_encoder(self.model)
+        if self.training.train == "lora":
+            self._add_adapters()
+
+    def start(self, prepared: Any) -> Any:
+        """Returns `prepared`, with features in place of text where a frozen encoder's are enough."""
+        return self._play_back(prepared) if self.training.train == "frozen" else prepared
+
+    def finish(self, folder: Path, base_name: str | None) -> None:
+        """Makes a plain model of it again. Adapters and head are also saved by themselves, under `folder`."""
+        if self.encoder is not None:
+            setattr(self.model, self.model.base_model_prefix, self.encoder)
+        if growth.in_lora_stage(self.model):
+            growth.save_adapter(self.model, folder, base_name or "")
+            growth.merge_lora(self.model)
+
+    def _add_adapters(self) -> None:
+        head = {id(p) for p in head_parameters(self.model)}
+        rank, alpha = self.training.lora_rank, self.training.lora_alpha
+        try:
+            growth.start_lora_stage(self.model, rank, alpha, mlp="lora")
+        except ValueError as error:
+            raise InputError(f"training.train: lora: {error}") from None
+        for name, parameter in self.model.named_parameters():
+            if parameter.is_floating_point():
+                parameter.requires_grad_(".lora_" in name or id(parameter) in head)
+
+    # ---- a frozen encoder --------------------------------------------------------------------------------------
+
+    def _play_back(self, prepared: PreparedExamples) -> PreparedExamples:
+        for last in (False, True):
+            reader = FeatureReader(self.model, last)
+            if reader.is_enough(prepared):
+                features = {s: reader.read(e, self.training.eval_batch_size) for s, e in prepared.examples.items()}
+                self.encoder = self.model.base_model
+                setattr(self.model, self.model.base_model_prefix, PlayedEncoder(self.model.base_model))
+                return prepared.with_features(features)
+        # the head reads more than one position: the encoder runs in every step, without dropout and gradient
+        self.model.base_model.register_forward_pre_hook(_stay_in_evaluation)
+        return prepared
+
+    def count_parameters(self) -> dict[str, int]:
+        """All and trainable parameters, an encoder that is played back included."""
+        counts = count_parameters(self.model)
+        if self.encoder is not None:
+            counts["parameters"] += count_parameters(self.encoder)["parameters"]
+        return counts
+
+    def encoder_flops(self, length: int) -> float:
+        """FLOPs per token of reading a text once with the frozen encoder."""
+        return forward_flops_per_token(self.encoder, length)
+
+
+def _stay_in_evaluation(module: nn.Module, _: Any) -> None:
+    module.eval()
+
+
+class PlayedEncoder(nn.Module):
+    """Stands in place of an encoder and says what that said before."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.config = encoder.config
+        self.output: EncoderOutput | None = None
+
+    def forward(self, *_: Any, **__: Any) -> EncoderOutput:
+        """The output that was set, whatever the input."""
+        return self.output
+
+
+def play_features(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The logits `(batch, labels)` of a model's head for an encoder's features."""
+    inner = model.module if hasattr(model, "module") else model  # DDP's wrapper
+    hidden, pooled = (features.get(name) for name in FEATURES)
+    inner.base_model.output = EncoderOutput(last_hidden_state=hidden, pooler_output=pooled)
+    ids = torch.full(hidden.shape[:2], 1 if model_pad(inner) == 0 else 0, device=hidden.device)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+
+
+def model_pad(model: PreTrainedModel) -> int | None:
+    """The padding token of a model: heads that look for the last token must not take a played one for padding."""
+    return getattr(model.config, "pad_token_id", None)
+
+
+class FeatureReader:
+    """Reads an encoder's output at the first token, or at the last real one, and its pooled output."""
+
+    def __init__(self, model: PreTrainedModel, last: bool) -> None:
+        self.model, self.last = model, last
+
+    @torch.no_grad()
+    def read(self, examples: TokenizedExamples, batch_size: int) -> dict[str, np.ndarray]:
+        """By name: the features of all examples, `(n, 1, hidden)` and, where the encoder pools, `(n, hidden)`."""
+        was_training = self.model.training
+        self.model.eval()
+        order, parts = np.argsort(examples.lengths, kind="stable"), []
+        for start in range(0, len(order), batch_size):
+            parts.append(self._read(examples.batch(order[start : start + batch_size])))
+        self.model.train(was_training)
+        back = np.argsort(order)
+        return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+
+    def _read(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        device = next(self.model.parameters()).device
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items() if name != "labels"}
+        output = self.model.base_model(**inputs)
+        mask, hidden = inputs["attention_mask"], output.last_hidden_state
+        places = torch.arange(mask.shape[1], device=device) * mask
+        column = places.argmax(1) if self.last else torch.zeros(len(mask), dtype=torch.long, device=device)
+        found = {FEATURES[0]: hidden[torch.arange(len(mask), device=device), column][:, None].float().cpu().numpy()}
+        if getattr(output, "pooler_output", None) is not None:
+            found[FEATURES[1]] = output.pooler_output.float().cpu().numpy()
+        return found
+
+    @torch.no_grad()
+    def is_enough(self, prepared: PreparedExamples) -> bool:
+        """Whether the head says the same of these features as of the encoder's whole output."""
+        model, examples = self.model, prepared.examples["train"]
+        rows = np.linspace(0, len(examples) - 1, min(PROBE, len(examples))).astype(int)
+        batch, encoder, was_training = examples.batch(rows), model.base_model, model.training
+        device = next(model.parameters()).device
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items() if name != "labels"}
+        model.eval()
+        wanted = model(**inputs).logits
+        features = {name: torch.from_numpy(array).to(device) for name, array in self._read(batch).items()}
+        setattr(model, model.base_model_prefix, PlayedEncoder(encoder))
+        try:
+            found = play_features(model, features)
+        except (IndexError, RuntimeError):  # the head wants more than one position
+            return False
+        finally:
+            setattr(model, model.base_model_prefix, encoder)
+            model.train(was_training)
+        return found.shape == wanted.shape and torch.allclose(found, wanted, atol=CLOSE)

@@ -1,0 +1,1 @@
+"""One `evaluate.Metric`; see the module of the same name."""

@@ -1,0 +1,132 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""From a recipe's `model` section to a configuration and a model, new or pretrained."""
+
+import difflib
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+import hf_variants
+
+from .arguments import InputError, ModelArguments
+from .prepared import Prepared
+from .pretrained import load_pretrained, source_config
+
+
+def build_config(
+    arguments: ModelArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    block_size: int,
+    task: dict[str, Any] | None = None,
+) -> PreTrainedConfig:
+    """The configuration, with vocabulary and special ids from the tokenizer. Raises InputError naming the field.
+
+    `task` are settings that the data decides, such as its labels; they hold for pretrained models too.
+    """
+    ids = {n: getattr(tokenizer, n) for n in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    settings = {"vocab_size": len(tokenizer)} | {n: i for n, i in ids.items() if i is not None}
+    settings |= {"pad_token_id": tokenizer.pad_token_id}
+    try:
+        if arguments.pretrained:
+            settings = {}
+        config = _base_config(arguments, settings | (task or {}) | arguments.overrides)
+    except InputError:
+        raise
+    except (StrictDataclassError, ValueError, OSError, KeyError) as error:
+        raise InputError(f"model: {' '.join(str(error).split())}") from None
+    known = config.to_dict()
+    for name in arguments.overrides:
+        if name not in known and name != "num_labels":  # which is written as id2label
+            raise InputError(f"model.overrides: {config.model_type} has no field '{name}'{_near(name, known)}")
+    _check_sizes(config, tokenizer, block_size)
+    return config
+
+
+def _base_config(arguments: ModelArguments, settings: dict[str, Any]) -> PreTrainedConfig:
+    if arguments.name_or_path is not None:
+        config = source_config(arguments)
+        _refuse_unknown_fields(arguments.overrides, config)
+        return type(config).from_dict(config.to_dict() | settings)
+    known = transformers.CONFIG_MAPPING
+    if arguments.model_type not in known:
+        ours = ", ".join(row.model_type for row in hf_variants.auto.TABLE)
+        raise InputError(
+            f"model.model_type: '{arguments.model_type}'; allowed: {ours}, or a type that transformers knows"
+        )
+    cls = known[arguments.model_type]
+    default = cls()
+    _refuse_unknown_fields(arguments.overrides, default)
+    for name in ("bos_token_id", "eos_token_id"):  # a default that means nothing in this vocabulary
+        token, size = getattr(default, name, None), settings["vocab_size"]
+        if isinstance(token, int) and isinstance(size, int) and token >= size:
+            settings = {name: None} | settings
+    return cls(**settings)
+
+
+def _refuse_unknown_fields(overrides: dict[str, Any], config: PreTrainedConfig) -> None:
+    for name in overrides:
+        if not hasattr(config, name) or callable(getattr(config, name)):
+            raise InputError(
+                f"model.overrides: {config.model_type} has no field '{name}'{_near(name, config.to_dict())}"
+            )
+
+
+def _near(name: str, known: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, block_size: int) -> None:
+    if config.vocab_size < len(tokenizer):
+        raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {len(tokenizer)}")
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions < block_size:
+        raise InputError(f"model: max_position_embeddings {positions} is below data.block_size {block_size}")
+
+
+def build_model(
+    arguments: ModelArguments,
+    config: PreTrainedConfig,
+    auto_class: str,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> PreTrainedModel:
+    """A new model, or the pretrained one that the recipe names; word vectors go to the words of `tokenizer`."""
+    auto = getattr(transformers, auto_class)
+    # float32, whatever the configuration or the checkpoint was saved in: mixed precision is the recipe's to choose
+    options = {"trust_remote_code": True, "dtype": torch.float32}
+    if arguments.attn_implementation is not None:
+        options["attn_implementation"] = arguments.attn_implementation
+    try:
+        if arguments.pretrained:
+            return load_pretrained(arguments, config, auto, options)
+        model = auto.from_config(config, **options)
+    except (ValueError, OSError, ImportError) as error:
+        raise InputError(f"model: {' '.join(str(error).split())[:400]}") from None
+    if arguments.word_vectors is not None:
+        from .word_vectors import load_word_vectors
+
+        load_word_vectors(model, tokenizer, arguments.word_vectors)
+    return model
+
+
+def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
+    """Raises InputError where a new model on the CPU can't read the longest input: some types count positions from an
+    offset."""
+    if model.config._attn_implementation not in ("eager", "sdpa", None):  # others may need another device
+        return
+    batch = {name: torch.from_numpy(array) for name, array in prepared.sample(1).items()}
+    was_training = model.training
+    try:
+        with torch.no_grad():  # in eval mode no random number is drawn
+            prepared.objective.losses(model.eval(), batch)
+    except (IndexError, RuntimeError) as error:
+        if not any(words in str(error) for words in ("out of range", "out of bounds")):
+            raise
+        kind, size = model.config.model_type, batch["input_ids"].shape[1]
+        raise InputError(
+            f"model: {kind} cannot read a block of {size} tokens ({error}); raise max_position_embeddings"
+        ) from None
+    model.train(was_training)

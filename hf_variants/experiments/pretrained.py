@@ -1,0 +1,126 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Pretrained weights: from the Hub, a folder or an installed package, whole or some layers, in any model they fit."""
+
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, DistilBertConfig, PreTrainedConfig, PreTrainedModel
+
+from .. import growth
+from .arguments import InputError, ModelArguments
+from .corpora import find_model
+
+
+def source_config(arguments: ModelArguments) -> PreTrainedConfig:
+    """The configuration that pretrained weights are to be loaded into: their own, or that of `model_type`."""
+    own = _own_config(arguments)
+    layers = {"num_hidden_layers": len(arguments.keep_layers)} if arguments.keep_layers else {}
+    if arguments.keep_layers and not all(0 <= layer < own.num_hidden_layers for layer in arguments.keep_layers):
+        raise InputError(
+            f"model.keep_layers: {arguments.keep_layers}; allowed: layers from 0 to {own.num_hidden_layers - 1}"
+        )
+    if arguments.model_type in (None, own.model_type):
+        return type(own).from_dict(own.to_dict() | layers)
+    if arguments.model_type not in transformers.CONFIG_MAPPING:
+        raise InputError(f"model.model_type: '{arguments.model_type}'; allowed: a type that is registered")
+    if arguments.model_type == "distilbert":
+        return _distilbert_config(own, **layers)
+    cls = transformers.CONFIG_MAPPING[arguments.model_type]
+    known = cls().to_dict().keys() - {"model_type", "architectures", "auto_map", "transformers_version"}
+    return cls(**{name: value for name, value in own.to_dict().items() if name in known} | layers)
+
+
+def _own_config(arguments: ModelArguments) -> PreTrainedConfig:
+    return AutoConfig.from_pretrained(
+        find_model(arguments.name_or_path), revision=arguments.revision, trust_remote_code=True
+    )
+
+
+def load_pretrained(
+    arguments: ModelArguments, config: PreTrainedConfig, auto: Any, options: dict[str, Any]
+) -> PreTrainedModel:
+    """A model of class `auto` with the weights that the recipe names."""
+    source, where = find_model(arguments.name_or_path), {"revision": arguments.revision}
+    if config.model_type == "distilbert" and _own_config(arguments).model_type != "distilbert":
+        return _distilbert_from_bert(arguments, config, auto, options)
+    if arguments.keep_layers:
+        whole = type(config).from_dict(
+            config.to_dict() | {"num_hidden_layers": _own_config(arguments).num_hidden_layers}
+        )
+        model = auto.from_pretrained(source, config=whole, **where, **options)
+        return _with_layers(model, arguments.keep_layers)
+    return auto.from_pretrained(source, config=config, **where, **options)
+
+
+def _with_layers(model: PreTrainedModel, keep: list[int]) -> PreTrainedModel:
+    name, layers = growth.find_layers(model)
+    model.set_submodule(name, nn.ModuleList(layers[number] for number in keep))
+    model.config.num_hidden_layers = len(keep)
+    return model
+
+
+# ---- DistilBERT's architecture from BERT's layers ------------------------------------------------------------------
+
+
+def _distilbert_config(bert: PreTrainedConfig, num_hidden_layers: int | None = None) -> DistilBertConfig:
+    return DistilBertConfig(
+        vocab_size=bert.vocab_size,
+        max_position_embeddings=bert.max_position_embeddings,
+        n_layers=num_hidden_layers or bert.num_hidden_layers,
+        n_heads=bert.num_attention_heads,
+        dim=bert.hidden_size,
+        hidden_dim=bert.intermediate_size,
+        activation=bert.hidden_act,
+        dropout=bert.hidden_dropout_prob,
+        attention_dropout=bert.attention_probs_dropout_prob,
+        pad_token_id=bert.pad_token_id,
+    )
+
+
+def _distilbert_from_bert(
+    arguments: ModelArguments, config: PreTrainedConfig, auto: Any, options: dict[str, Any]
+) -> PreTrainedModel:
+    """DistilBERT's architecture (arXiv:1910.01108) with the embeddings and some layers of a BERT, not distilled.
+
+    It has no token types: the vector of type 0 is added to the positions, so that single texts are read as before.
+    """
+    bert = AutoModel.from_pretrained(
+        find_model(arguments.name_or_path), revision=arguments.revision, dtype=torch.float32
+    )
+    if bert.config.model_type != "bert":
+        raise InputError(
+            f"model: distilbert takes layers of bert; {arguments.name_or_path} is {bert.config.model_type}"
+        )
+    model = auto.from_config(config, **options)
+    target, embeddings = model.base_model, bert.embeddings
+    keep = arguments.keep_layers or list(range(bert.config.num_hidden_layers))
+    with torch.no_grad():
+        _copy(target.embeddings.word_embeddings, embeddings.word_embeddings)
+        _copy(target.embeddings.LayerNorm, embeddings.LayerNorm)
+        positions = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
+        target.embeddings.position_embeddings.weight.copy_(positions)
+        for layer, number in zip(target.transformer.layer, keep, strict=True):
+            _copy_layer(layer, bert.encoder.layer[number])
+    return model
+
+
+def _copy_layer(target: nn.Module, source: nn.Module) -> None:
+    attention, output = source.attention.self, source.attention.output
+    pairs = [
+        (target.attention.q_lin, attention.query),
+        (target.attention.k_lin, attention.key),
+        (target.attention.v_lin, attention.value),
+        (target.attention.out_lin, output.dense),
+        (target.sa_layer_norm, output.LayerNorm),
+        (target.ffn.lin1, source.intermediate.dense),
+        (target.ffn.lin2, source.output.dense),
+        (target.output_layer_norm, source.output.LayerNorm),
+    ]
+    for own, other in pairs:
+        _copy(own, other)
+
+
+def _copy(target: nn.Module, source: nn.Module) -> None:
+    target.load_state_dict(source.state_dict())
