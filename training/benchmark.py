@@ -21,7 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments import benchmark_decoders, benchmark_encoders, benchmark_growth  # noqa: F401 (register)
+from hf_variants.experiments import (  # noqa: F401 they register their cases
+    benchmark_classification,
+    benchmark_decoders,
+    benchmark_encoders,
+    benchmark_growth,
+)
 from hf_variants.experiments.arguments import InputError, OneLineParser, check_range, one_line_errors
 from hf_variants.experiments.benchmarking import CASES, MAX_SECONDS, DifferentError, measure, table
 from hf_variants.experiments.record import environment, write_json

@@ -30,19 +30,25 @@ FEATURES = ("first_hidden_state", "pooler_output")  # of a frozen encoder, in pl
 class TokenizedExamples:
     """The token ids of examples `(n,)`, cut at `max_length`, and their labels; padded only in batches.
 
-    An example without any token (a tokenizer of words may find none) is one padding token that is masked.
+    With a `limit`, so many of them are taken at even distances: files may be sorted by label. An example without any token (a tokenizer of words may find none) is one padding token that is masked.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: int, limit: int | None = None
     ) -> None:
-        texts, pairs = examples.texts[:limit], examples.pairs[:limit] if examples.pairs is not None else None
+        if limit is not None and limit < len(examples):
+            examples = examples.take(np.linspace(0, len(examples) - 1, limit).round().astype(int))
         names = [name for name in tokenizer.model_input_names if name in ("input_ids", "token_type_ids")]
         encoded = tokenizer(
-            texts, pairs, truncation=True, max_length=max_length, return_attention_mask=False, verbose=False
+            examples.texts,
+            examples.pairs,
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+            verbose=False,
         )
         self.arrays = {name: [np.asarray(row, dtype=np.int64) for row in encoded[name]] for name in names}
-        self.labels = None if examples.labels is None else examples.labels[:limit]
+        self.source, self.labels = examples, examples.labels
         self.pad, self.left = tokenizer.pad_token_id or 0, tokenizer.padding_side == "left"
         self.lengths = np.asarray([len(row) for row in self.arrays["input_ids"]])
         self.features: dict[str, np.ndarray] | None = None
@@ -236,8 +242,8 @@ class PreparedExamples:
                 unlabelled = LabelledEvaluation(self.examples["test"], objective, recipe.training.eval_batch_size)
                 found["test"] = unlabelled.scores(model, accelerator)
             if accelerator.is_main_process:
-                shown = self.corpus.splits["test"].take(range(len(self.examples["test"])))
-                report.write_rows(folder / PREDICTIONS, report.prediction_rows(shown, found["test"]))
+                rows = report.prediction_rows(self.examples["test"].source, found["test"])
+                report.write_rows(folder / PREDICTIONS, rows)
         if "test" in evaluations:
             about["intervals"] = report.intervals(kind, found["test"], threshold, recipe.objective.bootstrap_samples)
             about["curves"] = report.curves(kind, found["test"], objective.label_names)

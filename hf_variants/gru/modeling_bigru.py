@@ -55,6 +55,15 @@ def reading_orders(mask: torch.BoolTensor) -> tuple[ReadingOrder, ReadingOrder]:
     return orders[0], orders[1]
 
 
+def without_traces(gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of a state with 0 for what is below 1e-30.
+
+    On its way to 0 through hundreds of words a gradient passes the numbers below float32's normal range, and on a CPU
+    these few steps would take longer than all others together.
+    """
+    return nn.functional.hardshrink(gradient, 1e-30)
+
+
 class BiGRUDirection(nn.GRU):
     """One direction of a layer."""
 
@@ -72,6 +81,8 @@ class BiGRUDirection(nn.GRU):
             if rows == 0:
                 break
             states, state = super().forward(chunk[:rows], state[:, :rows])
+            if state.requires_grad:
+                state.register_hook(without_traces)
             pieces.append(nn.functional.pad(states, (0, 0, 0, 0, 0, shape[0] - rows)))
         read = torch.cat(pieces, dim=1)
         read = nn.functional.pad(read, (0, 0, 0, shape[1] - read.shape[1]))

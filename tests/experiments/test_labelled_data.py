@@ -17,7 +17,6 @@ from hf_variants.experiments.run import run_recipe
 
 from .tiny_labelled import labelled_recipe
 
-
 WORDS = {"tokenizer.tokenizer": "words", "tokenizer.special_tokens": ["[PAD]", "[UNK]"]}
 
 

@@ -190,6 +190,29 @@ def test_padding_costs_less_than_a_chunk_per_text():
     assert torch.equal(orders[0].positions[:70], longest) and torch.equal(orders[1].positions[:70], longest.flip(0))
 
 
+def test_a_fading_gradient_skips_the_numbers_below_the_normal_range(monkeypatch):
+    """They make a CPU slow. What is left of the gradient is that in double precision."""
+
+    def gradient(dtype, change):
+        handed_on = []
+        monkeypatch.setattr(
+            modeling_bigru, "without_traces", lambda each: handed_on.append(change(each)) or handed_on[-1]
+        )
+        torch.manual_seed(0)
+        model = BiGRUModel(BiGRUConfig(vocab_size=9)).to(dtype)
+        embedded = torch.randn(1, 400, 50).to(dtype).requires_grad_()
+        model(inputs_embeds=embedded).pooler_output.sum().backward()
+        sizes = torch.stack(handed_on).abs()
+        assert len(handed_on) == 2 * 12 and (sizes > 0).any()
+        return embedded.grad, ((sizes > 0) & (sizes < torch.finfo(torch.float32).tiny)).any()
+
+    shortened = modeling_bigru.without_traces
+    single, slow = gradient(torch.float32, shortened)
+    double, _ = gradient(torch.float64, lambda each: each)
+    assert not slow and gradient(torch.float32, lambda each: each)[1]
+    torch.testing.assert_close(single.double(), double, atol=1e-7, rtol=1e-4)
+
+
 def test_masks_of_another_shape_are_named():
     ids = torch.ones(2, 5, dtype=torch.long)
     for shape in ((2, 4), (2, 1, 5, 5)):
