@@ -109,7 +109,7 @@ class TokenizerArguments:
         "package:NAME, or a Hub name",
         "character",
     )
-    vocab_size: int = about("vocabulary of a trained WordPiece or BPE tokenizer", 8192)
+    vocab_size: int = about("vocabulary of a trained tokenizer of words, WordPieces or BPE", 8192)
     lowercase: bool = about("lower-case the text (WordPiece, words)", True)
     clean: list[str] = about("text cleaning that the tokenizer does first: steps of text_cleaning.py", factory=list)
     special_tokens: list[str] = about(

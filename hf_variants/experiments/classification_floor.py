@@ -7,6 +7,7 @@ import numpy as np
 
 from . import classification_report as report
 from .arguments import InputError
+from .floors import tfidf_floor
 from .labelled_data import PreparedExamples
 from .objectives import summarise_scores
 
@@ -16,8 +17,6 @@ def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
 
     Raises InputError for a regression and for pairs of texts, which have no such floor.
     """
-    from .floors import tfidf_floor
-
     kind, examples = prepared.objective.kind, prepared.examples
     if kind == "regression" or prepared.corpus.splits["train"].pairs is not None:
         raise InputError("floor: is for classes or labels of single texts")

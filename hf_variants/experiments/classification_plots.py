@@ -1,27 +1,25 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""The figures of classification, from plain arrays: precision-recall curves, calibration, and a confusion matrix.
+"""The figures of classification: precision-recall curves, calibration, and a confusion matrix.
 
-An arm is given as a list of runs (seeds), each a pair of labels `(n,)` and probabilities. As all figures here, these
-are made without pyplot.
+They are drawn from the tables of classification_curves.py, one for each arm. As all figures here, these are made
+without pyplot.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
-from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
 
-from .metrics.calibration_error.calibration_error import expected_error
+from .classification_curves import BINS, RECALL
 from .plots import INK, arm_style, new_figure, save_figure, tidy_axis
 
-Run = tuple[np.ndarray, np.ndarray]
-Arms = Mapping[str, Sequence[Run]]
+Tables = Mapping[str, Mapping[str, Any]]
 
-_RECALL = np.linspace(0, 1, 201)
 _MANY = 10  # classes, above which a confusion matrix has no room for percentages
 _REFERENCE = {"color": INK, "linestyle": "--", "linewidth": 1.0, "zorder": 1}
 
@@ -29,92 +27,48 @@ _REFERENCE = {"color": INK, "linestyle": "--", "linewidth": 1.0, "zorder": 1}
 # ---- precision and recall ------------------------------------------------------------------------------------------
 
 
-def plot_precision_recall(arms: Arms, path: str | Path) -> Path:
-    """Precision against recall of a binary task: a thin line per run, and the mean over an arm's runs in bold.
-
-    The legend has the average precision: its mean, and the range over runs. The dashed line is the share of positives,
-    which is the precision of guessing. `arms`: labels 0 and 1, probabilities `(n,)` of the positive class.
-    """
+def plot_precision_recall(arms: Tables, path: str | Path) -> Path:
+    """Precision against recall, an arm a line; the dashed one is the share of positives, the precision of guessing."""
     figure = new_figure(1, width=6.4)
     axis = figure.subplots()
-    shares = [float(np.mean(labels)) for runs in _checked(arms).values() for labels, _ in runs]
-    for index, (arm, runs) in enumerate(arms.items()):
-        color = arm_style(index)[0]
-        found = [average_precision_score(*run) for run in runs]
-        curves = np.array([_precision_at(*run) for run in runs])
-        if len(runs) > 1:
-            for curve in curves:
-                axis.plot(_RECALL, curve, color=color, linewidth=0.7, alpha=0.45)
-        label = f"{arm}  AP {_mean_and_range(found)}"
-        axis.plot(_RECALL, curves.mean(axis=0), color=color, linewidth=1.8, label=label, zorder=3)
-    axis.axhline(np.mean(shares), label=f"guessing ({np.mean(shares):.3f} are positive)", **_REFERENCE)
+    for index, (arm, table) in enumerate(_checked(arms).items()):
+        label = f"{arm}  AP {table['average_precision']:.3f}"
+        axis.plot(RECALL, table["precision"], color=arm_style(index)[0], linewidth=1.6, label=label, zorder=3)
+    share = float(np.mean([table["prevalence"] for table in arms.values()]))
+    axis.axhline(share, label=f"guessing ({share:.3f} are positive)", **_REFERENCE)
     tidy_axis(axis)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     _legend(figure, axis)
-    if any(len(runs) > 1 for runs in arms.values()):
-        figure.supxlabel("Bold: mean over runs. Thin: each run.", fontsize=8, color=INK)
     return save_figure(figure, path)
-
-
-def _precision_at(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """At each recall of the grid the precision of the highest threshold that reaches it: steps, as the area's are."""
-    precision, recall, _ = precision_recall_curve(labels, probabilities)
-    precision, recall = precision[::-1][1:], recall[::-1][1:]  # rising recall, without the made-up point at 0
-    return precision[np.searchsorted(recall, _RECALL - 1e-12)]
-
-
-def _mean_and_range(values: Sequence[float]) -> str:
-    text = f"{np.mean(values):.3f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
 
 
 # ---- calibration ---------------------------------------------------------------------------------------------------
 
 
-def plot_reliability(arms: Arms, path: str | Path, bins: int = 15) -> Path:
-    """How often what is said with a probability is so, over bins of equal width (arXiv:1706.04599, figure 1).
+def plot_reliability(arms: Tables, path: str | Path) -> Path:
+    """Observed share against mean probability per bin; below, the share of examples in each bin.
 
-    Above: observed share against mean probability per bin, with the expected calibration error; on the diagonal they
-    agree. Below: the share of examples in each bin (logarithmic, since rare ones are points above as well). Runs of an
-    arm are pooled. Probabilities `(n,)` are those of the positive class; those of `(n, classes)` count with their most
-    probable class and whether it is right.
+    On the diagonal the two agree. The shares are logarithmic, since rare bins are points above as well.
     """
     figure = new_figure(1, width=6.0)
     figure.set_size_inches(6.4, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], **_REFERENCE)
-    confidence = False
-    for index, (arm, runs) in enumerate(_checked(arms).items()):
+    for index, (arm, table) in enumerate(_checked(arms).items()):
         color, marker = arm_style(index)
-        events = [_events(*run) for run in runs]
-        confidence = confidence or runs[0][1].ndim == 2
-        right, chance = (np.concatenate(parts) for parts in zip(*events, strict=True))
-        errors = [expected_error(*event, bins) for event in events]
-        label = f"{arm}  ECE {_mean_and_range(errors)}"
-        _draw_bins(above, below, right, chance, bins, {"color": color, "marker": marker, "label": label})
-    _label_reliability(above, below, confidence)
+        label = f"{arm}  ECE {table['expected_error']:.3f}"
+        _draw_bins(above, below, table, {"color": color, "marker": marker, "label": label})
+    _label_reliability(above, below, any(table["of"] == "predicted" for table in arms.values()))
     _legend(figure, above)
     return save_figure(figure, path)
 
 
-def _events(labels: np.ndarray, probabilities: np.ndarray) -> Run:
-    """Whether what was predicted is so, and its probability, both `(n,)`."""
-    if probabilities.ndim == 1:
-        return labels, probabilities
-    return (probabilities.argmax(axis=1) == labels).astype(int), probabilities.max(axis=1)
-
-
-def _draw_bins(above: Axes, below: Axes, right: np.ndarray, chance: np.ndarray, bins: int, style: dict) -> None:
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.digitize(chance, edges[1:-1], right=True)
-    sizes = np.bincount(place, minlength=bins)
-    used = sizes > 0
-    mean = np.bincount(place, chance, minlength=bins)[used] / sizes[used]
-    share = np.bincount(place, right, minlength=bins)[used] / sizes[used]
-    above.plot(mean, share, linewidth=1.2, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7, **style)
-    below.stairs(
-        np.where(used, sizes / sizes.sum(), np.nan), edges, baseline=None, color=style["color"], linewidth=1.5
-    )
+def _draw_bins(above: Axes, below: Axes, table: Mapping[str, Any], style: dict[str, Any]) -> None:
+    mean, observed = ([value for value in table[name] if value is not None] for name in ("probability", "observed"))
+    above.plot(mean, observed, linewidth=1.2, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7, **style)
+    share = np.asarray(table["share"])
+    shown = np.where(share > 0, share, np.nan)
+    below.stairs(shown, np.linspace(0, 1, BINS + 1), baseline=None, color=style["color"], linewidth=1.5)
 
 
 def _label_reliability(above: Axes, below: Axes, confidence: bool) -> None:
@@ -134,18 +88,15 @@ def _label_reliability(above: Axes, below: Axes, confidence: bool) -> None:
 
 
 def plot_confusion(
-    labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str], path: str | Path, title: str = ""
+    counts: Sequence[Sequence[int]], label_names: Sequence[str], path: str | Path, title: str = ""
 ) -> Path:
     """Counts of true (rows) against predicted classes (columns); colour and percentage are shares of the row.
 
-    `labels` and `predictions` are class numbers `(n,)`. Percentages are left out for more than 10 classes. Raises
-    ValueError for a class that has no name.
+    Percentages are left out for more than 10 classes. Raises ValueError unless there are as many names as classes.
     """
-    count = len(label_names)
-    numbers = np.concatenate([np.asarray(labels), np.asarray(predictions)])
-    if not len(numbers) or numbers.min() < 0 or numbers.max() >= count:
-        raise ValueError(f"confusion: class numbers from 0 to {count - 1} are expected, as there are {count} names")
-    counts = confusion_matrix(labels, predictions, labels=range(count))
+    counts, count = np.asarray(counts), len(label_names)
+    if counts.shape != (count, count):
+        raise ValueError(f"confusion: a table of {count} x {count} is expected, as there are {count} names")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = _square_figure(count)
     colors = LinearSegmentedColormap.from_list("share", ["#ffffff", arm_style(0)[0]])
@@ -202,14 +153,8 @@ def _legend(figure: Figure, axis: Axes) -> None:
     figure.set_figheight(figure.get_figheight() + 0.2 * (-(-len(labels) // columns) - 1))
 
 
-def _checked(arms: Arms) -> Arms:
-    """`arms`, if there is something to draw. Raises ValueError that names the arm otherwise."""
+def _checked(arms: Tables) -> Tables:
+    """`arms`, if there is something to draw. Raises ValueError otherwise."""
     if not arms:
         raise ValueError("no arms to draw")
-    for arm, runs in arms.items():
-        if not runs:
-            raise ValueError(f"{arm}: no runs to draw")
-        for labels, probabilities in runs:
-            if len(labels) != len(probabilities) or len(np.unique(labels)) < 2:
-                raise ValueError(f"{arm}: labels of two classes, as many as probabilities, are expected")
     return arms

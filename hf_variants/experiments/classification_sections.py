@@ -7,7 +7,7 @@ A section is there only where `results.json` holds what it shows.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .classification_figures import TEXTS, drawn_figures
+from .classification_figures import FLOOR, TEXTS, drawn_figures
 from .tables import DASH, markdown_table, number, present_columns
 
 _INTERVALS_NOTE = (
@@ -25,7 +25,6 @@ _TRAINS = {
     "lora": "adapters of all linear maps and the head train; the adapters are merged at the end",
     "gradual": "the head trains, then the layers too, one after the other from the last to the first",
 }
-FLOOR = "TF-IDF floor"
 
 
 def report_sections(results: Mapping[str, Any]) -> list[str]:

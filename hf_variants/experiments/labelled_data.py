@@ -21,6 +21,7 @@ from .arguments import DataArguments, InputError, Recipe, TrainingArguments
 from .corpora import Corpus
 from .data import TRAINED, build_tokenizer
 from .labelled import Examples, LabelledCorpus, load_labelled
+from .text_cleaning import as_normalizer, check_steps, clean
 
 POOL = 64  # batches among which examples are sorted by length
 PREDICTIONS = "predictions.jsonl"  # of the test split, in a run's folder
@@ -30,7 +31,8 @@ FEATURES = ("first_hidden_state", "pooler_output")  # of a frozen encoder, in pl
 class TokenizedExamples:
     """The token ids of examples `(n,)`, cut at `max_length`, and their labels; padded only in batches.
 
-    With a `limit`, so many of them are taken at even distances: files may be sorted by label. An example without any token (a tokenizer of words may find none) is one padding token that is masked.
+    With a `limit`, so many of them are taken at even distances: files may be sorted by label. An example without any
+    token (a tokenizer of words may find none) is one padding token that is masked.
     """
 
     def __init__(
@@ -280,8 +282,6 @@ def prepare_examples(recipe: Recipe, objective_class: type) -> PreparedExamples:
 
 def _build_tokenizer(recipe: Recipe, corpus: LabelledCorpus) -> PreTrainedTokenizerBase:
     """The recipe's tokenizer, which cleans text itself where it is to be cleaned; a trained one saw clean text."""
-    from .text_cleaning import as_normalizer, check_steps, clean
-
     steps = recipe.tokenizer.clean
     check_steps(steps)
     texts = {split: examples.texts + (examples.pairs or []) for split, examples in corpus.splits.items()}

@@ -14,6 +14,7 @@ import hf_variants
 from .arguments import InputError, ModelArguments
 from .prepared import Prepared
 from .pretrained import load_pretrained, source_config
+from .word_vectors import load_word_vectors
 
 
 def build_config(
@@ -106,8 +107,6 @@ def build_model(
     except (ValueError, OSError, ImportError) as error:
         raise InputError(f"model: {' '.join(str(error).split())[:400]}") from None
     if arguments.word_vectors is not None:
-        from .word_vectors import load_word_vectors
-
         load_word_vectors(model, tokenizer, arguments.word_vectors)
     return model
 

@@ -2,8 +2,8 @@
 """bigru: word embeddings, a bidirectional GRU (arXiv 1406.1078) and a pooled vector: a small, fast text classifier.
 
 Notable:
-- padding is never read, wherever it is: both directions read the real tokens of a row alone, and a row without any has
-  states of 0;
+- padding never matters, wherever it is: both directions read a row's real tokens first, what they make of padding is
+  thrown away, and a row without tokens has states of 0;
 - no packed sequences: on a CPU their backward pass takes time quadratic in the length (each of its steps fills a
   tensor as large as the batch). Rows are sorted by length instead and read in chunks of columns, each by the rows that
   still have tokens there; with long and short texts in a batch that is also faster than to read the padding;

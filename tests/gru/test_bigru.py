@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers import AutoModel
 
 from hf_variants.gru import modeling_bigru
 from hf_variants.gru.configuration_bigru import BiGRUConfig
@@ -292,6 +293,7 @@ def test_initial_weights_are_those_of_keras(tmp_path):
                 limit = (6 / sum(weight.shape)) ** 0.5
                 assert 0.95 * limit < weight.abs().max() <= limit, name
     assert not torch.equal(built.classifier.weight, missing.classifier.weight)
+    assert AutoModel.from_config(config, dtype=torch.bfloat16).pooler.query.weight.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,7 @@ def test_every_recipe_trains(path, tmp_path):
     content["training"]["max_epochs"] = None
     small = {"num_hidden_layers": 1} if content["model"]["overrides"].get("num_hidden_layers", 0) > 3 else {}
     limit = 64 if is_labelled(content) else 2
-    changes = {"data": {"max_eval_blocks": limit}, "training": QUICK, "objective": BRIEF, "model": {"overrides": small}}
+    changes = {"data": {"max_eval_blocks": limit}, "training": QUICK, "objective": BRIEF}
+    changes |= {"model": {"overrides": small}}
     record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
     assert record["steps"] == 2 and record["marks"][-1]["test"]["loss"] > 0
