@@ -146,9 +146,7 @@ class ObjectiveArguments:
         "accuracy of classes, macro average precision of labels, loss of a regression)"
     )
     label_smoothing: float = about("text_classification: share of the target spread over all classes", 0.0)
-    bootstrap_samples: int = about(
-        "text_classification: resamples of test examples for confidence intervals", 1000
-    )
+    bootstrap_samples: int = about("text_classification: resamples of test examples for confidence intervals", 1000)
 
     def __post_init__(self) -> None:
         check_types(self, "objective")

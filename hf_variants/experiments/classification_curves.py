@@ -34,8 +34,8 @@ def curves(kind: str, scores: Mapping[str, Any], label_names: Sequence[str]) -> 
 def precision_recall(label: np.ndarray, chance: np.ndarray) -> Table:
     """The precision of the highest threshold that reaches each recall of RECALL (steps, as the area's are).
 
-    `label` `(n,)` is 0 or 1, `chance` `(n,)` the probability of 1. Also "average_precision", and "prevalence", the share
-    of positives, which is the precision of guessing.
+    `label` `(n,)` is 0 or 1, `chance` `(n,)` the probability of 1. Also "average_precision", and "prevalence": the
+    share of positives, which is the precision of guessing.
     """
     precision, recall, _ = precision_recall_curve(label, chance)
     precision, recall = precision[::-1][1:], recall[::-1][1:]  # rising recall, without the made-up point at 0

@@ -154,9 +154,7 @@ def load_labelled(data: DataArguments, labels: LabelArguments) -> LabelledCorpus
     )
 
 
-def load_labelled_split(
-    data: DataArguments, labels: LabelArguments, split: str
-) -> tuple[Examples, list[str], str]:
+def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str) -> tuple[Examples, list[str], str]:
     """One split as it is, nothing cut: its examples, the label names and the problem type. A single file is any split.
 
     Raises InputError where there is no such split, and as `load_labelled` does.
