@@ -140,8 +140,9 @@ def main(argv: list[str] | None = None) -> None:
     write_json(options.output_dir / "metrics.json", content)
     if "why_unlabelled" in found:
         print(f"no score: the {options.split} split is unlabelled, {found['why_unlabelled']}")
-    print("  ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-                    for name, value in found["metrics"].items()))  # fmt: skip
+    else:
+        print("  ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
+                        for name, value in found["metrics"].items()))  # fmt: skip
     print(f"{options.output_dir / 'metrics.json'}   {options.output_dir / 'predictions.jsonl'}")
 
 

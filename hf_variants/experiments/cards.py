@@ -17,8 +17,9 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 
 from . import classification_figures, classification_sections, growth_plots, growth_report
+from .card_texts import CITATIONS, TASKS
 from .plots import COST_QUALITY, LOSS_CURVES
-from .results import CAUSAL_LM, CLASSIFICATION, MASKED_LM, build_results
+from .results import CAUSAL_LM, CLASSIFICATION, build_results
 from .samples import SAMPLES, has_written, written_sections
 from .significance import format_p
 from .tables import (
@@ -35,69 +36,6 @@ from .tables import (
 from .views import NEAR_MARK, VIEWS, describe_budget, short_count
 
 WEIGHTS_LICENSE = "mit"
-
-_BERT = (
-    "Devlin, Chang, Lee, Toutanova: BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding. "
-    "[arXiv:1810.04805](https://arxiv.org/abs/1810.04805)"
-)
-_HIGHWAY = "Srivastava, Greff, Schmidhuber: Highway Networks. [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)"
-_GPT2 = (
-    "Radford, Wu, Child, Luan, Amodei, Sutskever: Language Models are Unsupervised Multitask Learners. "
-    "[OpenAI, 2019](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf)"
-)
-_HOURGLASS = (
-    "Nawrot, Tworkowski, Tyrolski, Kaiser, Wu, Szegedy, Michalewski: Hierarchical Transformers Are More Efficient "
-    "Language Models. [arXiv:2110.13711](https://arxiv.org/abs/2110.13711)"
-)
-_FUNNEL = (
-    "Dai, Lai, Yang, Le: Funnel-Transformer: Filtering out Sequential Redundancy for Efficient Language Processing. "
-    "[arXiv:2006.03236](https://arxiv.org/abs/2006.03236)"
-)
-CITATIONS: dict[str, tuple[str, ...]] = {
-    "minbert": (_BERT,),
-    "highway_bert": (_BERT, _HIGHWAY),
-    "nanogpt": (_GPT2,),
-    "conv_gpt": (_GPT2, _HOURGLASS, _FUNNEL),
-    "progressive_gpt": (_GPT2,),
-}
-
-# The fallback serves objectives that are not ours: nothing is claimed about what their model is for.
-_TASKS: dict[str, dict[str, str]] = {
-    MASKED_LM: {
-        "pipeline_tag": "fill-mask",
-        "name": "Masked language modelling",
-        "purpose": "to predict masked tokens",
-        "imports": "from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline",
-        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)\n"
-        "model = AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)\n"
-        'fill_mask = pipeline("fill-mask", model=model, tokenizer=tokenizer)\n'
-        'print(fill_mask(f"the {tokenizer.mask_token} of"))',
-    },
-    CAUSAL_LM: {
-        "pipeline_tag": "text-generation",
-        "name": "Causal language modelling",
-        "purpose": "to predict the next token",
-        "imports": "from transformers import pipeline",
-        "usage": 'generate = pipeline("text-generation", model=repo, trust_remote_code=True)\n'
-        'print(generate(PROMPT, max_new_tokens=NEW_TOKENS)[0]["generated_text"])',
-    },
-    CLASSIFICATION: {
-        "pipeline_tag": "text-classification",
-        "name": "Text classification",
-        "purpose": "to classify text",
-        "imports": "from transformers import pipeline",
-        "usage": 'classify = pipeline("text-classification", model=repo, trust_remote_code=True)\n'
-        'print(classify("Thank you, that was a great help!", top_k=None))',
-    },
-    "": {
-        "pipeline_tag": "",
-        "name": "Custom objective",
-        "purpose": "with a custom objective",
-        "imports": "from transformers import AutoModel, AutoTokenizer",
-        "usage": "tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)\n"
-        "model = AutoModel.from_pretrained(repo, trust_remote_code=True)",
-    },
-}
 
 _VIEW_TITLES = {
     "equal_tokens": "At equal tokens",
@@ -339,7 +277,7 @@ def _single_run(record: Mapping[str, Any]) -> dict[str, Any]:
 def _card_context(results: Mapping[str, Any], arm: str, folder: Path | None, is_comparison: bool) -> dict[str, Any]:
     row, config = results["arms"][arm], _config(folder)
     model_type = row["model_type"] or config.get("model_type") or ""
-    task = _TASKS.get(results["objective"], _TASKS[""])
+    task = TASKS.get(results["objective"], TASKS[""])
     return {
         **{"results": results, "arm": arm, "name": results["name"], "is_comparison": is_comparison, "task": task},
         "metadata": card_metadata(results, arm, model_type).to_yaml().strip(),
@@ -394,7 +332,7 @@ def _card_data(data: Mapping[str, Any]) -> dict[str, str]:
 
 def card_metadata(results: Mapping[str, Any], arm: str, model_type: str = "") -> ModelCardData:
     """The card's YAML block; its model-index holds the published weights' own values (the best seed), not the mean."""
-    data, task = results["data"], _TASKS.get(results["objective"], _TASKS[""])
+    data, task = results["data"], TASKS.get(results["objective"], TASKS[""])
     return ModelCardData(
         language=data.get("language") or None,
         license=WEIGHTS_LICENSE,

@@ -32,9 +32,13 @@ def classify(
     """What a classifier does on a split: {"metrics", "intervals", "curves", "slices", "worst"}, and a row per example.
 
     Metrics use the threshold of the model's configuration where it has one (`…_tuned`). For a split without labels
-    only the rows are filled. Raises InputError where model and data do not have the same labels.
+    only the rows are filled, and where nothing names its labels (`label_names` is empty) they are the model's. Raises
+    InputError where model and data do not have the same labels.
     """
-    check_labels(model, label_names, problem_type)
+    if label_names:
+        check_labels(model, label_names, problem_type)
+    else:
+        label_names, problem_type = own_labels(model)
     arguments = ObjectiveArguments(objective="text_classification")
     objective = TextClassification(arguments, tokenizer).for_labels(problem_type, label_names)
     tokenized = TokenizedExamples(tokenizer, examples, max_length)
@@ -54,19 +58,26 @@ def classify(
     return found, rows
 
 
+def own_labels(model: PreTrainedModel) -> tuple[list[str], str]:
+    """The label names of a model, and its problem type: by its outputs where its configuration does not say."""
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    default = "regression" if len(names) == 1 else "single_label_classification"
+    return names, model.config.problem_type or default
+
+
 def check_labels(model: PreTrainedModel, wanted: list[str], problem_type: str) -> None:
     """Raises InputError where the data's labels are not those of the model, in order."""
-    size = model.config.num_labels
+    (own, own_type), size = own_labels(model), model.config.num_labels
+    if problem_type == "regression" and size != 1:
+        raise InputError(f"--task text_classification: the model has {size} labels, the data a number")
     one_logit = size == 1 and problem_type == "single_label_classification" and len(wanted) == 2
-    if problem_type == "regression":
-        if size != 1:
-            raise InputError(f"--task text_classification: the model has {size} labels, the data a number")
-        return
     if not one_logit and size != len(wanted):
-        raise InputError(
-            f"--task text_classification: the model has {size} labels, the data {len(wanted)} ({', '.join(wanted)})"
-        )
-    own = [model.config.id2label[number] for number in range(size)]
+        names = f"the model has {size} labels ({', '.join(own)}), the data {len(wanted)} ({', '.join(wanted)})"
+        raise InputError(f"--task text_classification: {names}; --label_names says what there may be")
+    if not one_logit and own_type != problem_type:
+        raise InputError(f"--task text_classification: the model is for {own_type}, the data for {problem_type}")
+    if problem_type == "regression":
+        return
     is_named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))
     if is_named and set(own) == set(wanted) and own != wanted:
         raise InputError(
@@ -79,6 +90,7 @@ def slices(kind: str, scores: Mapping[str, Any], lengths: np.ndarray) -> dict[st
     """The same scores by length (quarters of the examples) and by label: "examples", "loss" and share "correct"."""
     correct = _correct(kind, scores)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, SLICES + 1), method="nearest"))
+    edges = np.repeat(edges, 2) if len(edges) == 1 else edges  # all of one length
     by_length = []
     for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         inside = (lengths >= low if number == 0 else lengths > low) & (lengths <= high)

@@ -157,14 +157,18 @@ def load_labelled(data: DataArguments, labels: LabelArguments) -> LabelledCorpus
 def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str) -> tuple[Examples, list[str], str]:
     """One split as it is, nothing cut: its examples, the label names and the problem type. A single file is any split.
 
-    Raises InputError where there is no such split, and as `load_labelled` does.
+    Of an unlabelled split alone, neither names nor problem type are known: these are empty then. Raises InputError
+    where there is no such split, and as `load_labelled` does.
     """
     tables, _, _, _ = _source(data, labels)
     if len(tables) == 1:
         tables = {split: next(iter(tables.values()))}
     if split not in tables:
         raise InputError(f"data: {data.dataset} has no {split} split; there are: {', '.join(tables)}")
-    scheme = _scheme({"train": tables.get("train", tables[split])}, data, labels)
+    if "train" not in tables and not labels.label_names and _why_unlabelled(tables[split], labels.columns()):
+        scheme = Scheme(labels, "", [])
+    else:
+        scheme = _scheme({"train": tables.get("train", tables[split])}, data, labels)
     examples, _ = _read(tables[split], "test", data.text_column, scheme)
     if not examples.texts:
         raise InputError(f"data: {data.dataset}: the {split} split is empty")
