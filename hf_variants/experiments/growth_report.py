@@ -178,10 +178,11 @@ def speedup_sentence(results: Mapping[str, Any]) -> str:
     later = [row for row in rows if row["verdict"] == LATER]
     missed = [row for row in rows if row["outcome"] == NOT_REACHED]
     open_rows = [row for row in rows if row["outcome"] == REACHED and row["verdict"] not in (SOONER, LATER)]
-    groups = (("sooner", sooner), ("not later than at its first mark", bounded), ("later", later),
-              ("with no difference shown", open_rows), ("not within its budget", missed))  # fmt: skip
+    groups = (("reached sooner", sooner), ("reached not later than at its first mark", bounded),
+              ("reached later", later), ("reached with no difference shown", open_rows),
+              ("not reached within its budget", missed))  # fmt: skip
     parts = [f"{how} by {_by_arm(group)}" for how, group in groups if group]
-    return f"The final {results['metric']} of {results['baseline']} is reached {'; '.join(parts)}."
+    return f"The final {results['metric']} of {results['baseline']} is {'; '.join(parts)}."
 
 
 def _by_arm(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -165,7 +165,7 @@ def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str)
         tables = {split: next(iter(tables.values()))}
     if split not in tables:
         raise InputError(f"data: {data.dataset} has no {split} split; there are: {', '.join(tables)}")
-    if "train" not in tables and not labels.label_names and _why_unlabelled(tables[split], labels.columns()):
+    if ("train" not in tables or len(tables) == 1) and _says_nothing(tables[split], labels):
         scheme = Scheme(labels, "", [])
     else:
         scheme = _scheme({"train": tables.get("train", tables[split])}, data, labels)
@@ -173,6 +173,13 @@ def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str)
     if not examples.texts:
         raise InputError(f"data: {data.dataset}: the {split} split is empty")
     return _unlabelled_if_alike(examples, scheme), scheme.names, scheme.problem_type
+
+
+def _says_nothing(table: Table, labels: LabelArguments) -> bool:
+    """Whether no row has a label. Raises InputError where a column that was asked for by name is missing."""
+    if labels.columns() != LabelArguments().columns():
+        table.require(labels.columns())
+    return _why_unlabelled(table, labels.columns()) is not None
 
 
 def _source(

@@ -80,7 +80,7 @@ def test_speedup_table_and_sentence(results):
     assert row[2:] == ["-", "80.0 s", "-", "-", "-", "3", "not reached after 0.72 of the cost: 0.101 short"]
     assert speedup_sentence(results) == (
         "The final loss of scratch is reached sooner by diverge (tokens 1.41, FLOPs 1.41, seconds 1.41); "
-        "not within its budget by stack (tokens, FLOPs, seconds)."
+        "not reached within its budget by stack (tokens, FLOPs, seconds)."
     )
 
 
