@@ -25,7 +25,15 @@ from hf_variants.experiments.arguments import (
 )
 from hf_variants.experiments.label_arguments import LabelArguments
 
-LABEL_FLAGS = ("label_column", "label_columns", "label_list_column", "pair_column", "label_names", "on_bad_row")
+LABEL_FLAGS = (
+    "label_column",
+    "label_columns",
+    "label_list_column",
+    "pair_column",
+    "label_names",
+    "problem_type",
+    "on_bad_row",
+)
 TASKS = {
     "language_model": "AutoModelForCausalLM",
     "answers": "AutoModelForCausalLM",

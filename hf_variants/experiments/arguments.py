@@ -369,8 +369,10 @@ def _overrides_flag(text: str) -> dict[str, Any]:
 
 
 def flags_as_recipe(namespace: argparse.Namespace) -> dict[str, Any]:
-    """The flags that were given, as a nested mapping to merge over a recipe file."""
-    given = vars(namespace)
+    """The flags that were given, as a nested mapping to merge over a recipe file. A budget replaces the file's."""
+    given = dict(vars(namespace))
+    if any(name in given for name in BUDGETS):
+        given = dict.fromkeys(BUDGETS) | given
     nested = {
         section: {f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given}
         for section, cls in SECTIONS.items()
@@ -386,7 +388,7 @@ def command(program: str, options: argparse.Namespace) -> str:
         f"--output_dir {options.output_dir}",
     ]
     for values in flags_as_recipe(options).values():
-        parts += [f"--{name} {_as_flag(value)}" for name, value in values.items()]
+        parts += [f"--{n} {_as_flag(v)}" for n, v in values.items() if v is not None or n not in BUDGETS]
     return " ".join(parts)
 
 

@@ -21,13 +21,15 @@ def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torc
     return lambda model: prepared.objective.losses(model, batch)["loss"]
 
 
+FROZEN = ("inference_ms", "inference_batch", "peak_memory_mb")  # what a quiet run can say of a frozen encoder
+
+
 def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     """What is timed of an arm, by what to add to its name: itself, or its growth stages `@0`, `@1`, …
 
-    Nothing for a frozen encoder: its features are computed once, and a step with them says nothing of the cost.
+    A frozen encoder is timed as a whole. Its features are computed once for all steps, so that only what is said of
+    inference and memory holds (`FROZEN`).
     """
-    if recipe.training.train == "frozen":
-        return {}
     task = prepared.config_settings(recipe.model.overrides)
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
     prepared = prepared.for_model(config)

@@ -59,7 +59,7 @@ TASKS: dict[str, dict[str, str]] = {
         "purpose": "to classify text",
         "imports": "from transformers import pipeline",
         "usage": 'classify = pipeline("text-classification", model=repo, trust_remote_code=True)\n'
-        'print(classify("Thank you, that was a great help!", top_k=None))',
+        'print(classify("Thank you, that was a great help!", top_k=None, truncation=True))',
     },
     "": {
         "pipeline_tag": "",

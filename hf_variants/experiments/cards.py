@@ -33,7 +33,7 @@ from .tables import (
     summary_text,
     value_text,
 )
-from .views import NEAR_MARK, VIEWS, describe_budget, short_count
+from .views import NEAR_MARK, OWN_BUDGET, VIEWS, describe_budget, short_count
 
 WEIGHTS_LICENSE = "mit"
 
@@ -106,7 +106,10 @@ def _shape(batch: Any) -> str:
 def _view_section(results: Mapping[str, Any], view: str) -> str:
     rows = [_view_row(view, row, results.get("budget_unit", "tokens")) for row in results["views"][view]]
     header = ["arm", "against", "budget", "difference", "95 % CI", "p", "Holm p", "seeds", "verdict"]
-    parts = [f"### {_VIEW_TITLES[view]}".replace("tokens", results.get("budget_unit", "tokens"))]
+    title, unit = _VIEW_TITLES[view], results.get("budget_unit", "tokens")
+    if view == "equal_tokens":
+        title = f"At {describe_budget(view, 1, unit)}" if unit == OWN_BUDGET else title.replace("tokens", unit)
+    parts = [f"### {title}"]
     parts += [markdown_table(header, rows)] if rows else []
     if rows and view in ("equal_time", "equal_flops"):
         parts += ["\n".join(_marks_note(view, row) for row in results["views"][view]), _INTERPOLATION_NOTE]
@@ -144,13 +147,18 @@ def _marks_of(view: str, marks: Sequence[Mapping[str, float]]) -> str:
 
 
 def _tuning_table(tuning: Mapping[str, Any]) -> str:
+    """A row per trial; where trials are not chosen by their loss, what they are chosen by stands beside it."""
+    every = [(arm, trial, trial.get("selection") or {}) for arm, trials in tuning.items() for trial in trials]
+    metrics = list(dict.fromkeys(found["metric"] for _, _, found in every if found and found["metric"] != "loss"))
     rows = [
         [arm, number(trial["trial"]), _settings(trial["settings"]), number(trial["tokens"], 0),
          "diverged" if trial["validation_loss"] is None else f"{trial['validation_loss']:.4f}",
+         *(number(found["value"], 4) if found.get("metric") == metric else DASH for metric in metrics),
          "yes" if trial["chosen"] else ""]
-        for arm, trials in tuning.items() for trial in trials
+        for arm, trial, found in every
     ]  # fmt: skip
-    return markdown_table(["arm", "trial", "settings", "tokens", "validation loss", "chosen"], rows)
+    names = [f"validation {metric.replace('_', ' ')}" for metric in metrics]
+    return markdown_table(["arm", "trial", "settings", "tokens", "validation loss", *names, "chosen"], rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -163,11 +171,19 @@ def _data_table(data: Mapping[str, Any]) -> str:
     rows += [["language", data["language"]]] if data.get("language") else []
     rows += [["fingerprint", f"`{data['fingerprint']}`"]]
     for split, size in (data.get("splits") or {}).items():
-        counts = [f"{number(count)} {unit}" for unit, count in size.items() if count is not None]
-        rows.append([split, ", ".join(counts)])
+        rows.append([split, ", ".join(_size(unit, count) for unit, count in size.items() if count is not None)])
     if data.get("unigram_entropy") is not None:
         rows.append(["unigram entropy", f"{data['unigram_entropy']:.3f} nats per token"])
     return plain_table("data", rows)
+
+
+def _size(unit: str, value: Any) -> str:
+    """A split's size in one unit, or what its labels are."""
+    if unit == "label_shares":
+        return f"labels ({', '.join(f'{name}: {100 * share:.1f} %' for name, share in value.items())})"
+    if unit == "label_range":
+        return f"labels from {value[0]:g} to {value[1]:g}"
+    return f"unlabelled ({value})" if unit == "why_unlabelled" else f"{number(value)} {unit.replace('_', ' ')}"
 
 
 def _environment_table(results: Mapping[str, Any]) -> str:
@@ -209,10 +225,18 @@ def _interval_note(results: Mapping[str, Any]) -> str:
     count, metric = len(results["seeds"]), results["metric"]
     seeds = f"{count} seeds" if count > 1 else "one seed"
     text = f"The {metric} is in {results['unit']}, after the decay branch of the full budget, over {seeds}"
+    if results["objective"] == CLASSIFICATION:
+        text = f"The {_with_unit(results).replace('_', ' ')} is that of the finished models, over {seeds}"
     text += "; ± is half the width of the 95 % t interval." if count > 1 else "; one seed gives no interval."
     sources = {row["speed_source"] for row in results["arms"].values()}
     where = "in a separate quiet run" if sources == {"quiet run"} else "during training, beside whatever else ran"
     return f"{text} Speed was measured {where}."
+
+
+def _with_unit(results: Mapping[str, Any]) -> str:
+    """The metric that arms are compared by, with its unit where that is not the metric's own name."""
+    metric, unit = results["metric"], results["unit"]
+    return metric if unit == metric else f"{metric} ({unit})"
 
 
 def _described(results: Mapping[str, Any]) -> str:
@@ -355,7 +379,7 @@ def _eval_results(results: Mapping[str, Any], arm: str, task: Mapping[str, str])
         EvalResult(
             task_type=task["pipeline_tag"] or "other", task_name=task["name"],
             dataset_type=data.get("hub_id") or "custom", dataset_name=data["name"], dataset_split=split,
-            metric_type=metric, metric_name=f"{metric} ({results['unit']})" if metric == results["metric"] else metric,
+            metric_type=metric, metric_name=_with_unit(results) if metric == results["metric"] else metric,
             metric_value=value,
         )
         for metric, value in values.items() if value is not None
@@ -382,9 +406,10 @@ def _device(results: Mapping[str, Any]) -> str:
 
 def _card_results(results: Mapping[str, Any], arm: str, folder: Path | None, is_comparison: bool) -> dict[str, Any]:
     row, metric, split = results["arms"][arm], results["metric"], results["split"]
-    value = row["metrics"][split][metric]["per_seed"][str(row["best_seed"])]
-    text = f"These weights: {split} {metric} {value:.3f} ({results['unit']}), seed {row['best_seed']}"
-    text += f", the best of {len(results['seeds'])} seeds on validation." if len(results["seeds"]) > 1 else "."
+    per_seed, best = row["metrics"][split][metric]["per_seed"], row["best_seed"]
+    unit = f" ({results['unit']})" if results["unit"] != metric else ""
+    text = f"These weights: {split} {metric.replace('_', ' ')} {per_seed[str(best)]:.3f}{unit}, seed {best}"
+    text += f", the best of {len(per_seed)} seeds on validation." if len(per_seed) > 1 else "."
     texts = {LOSS_CURVES: "Loss against training tokens", COST_QUALITY: "Final quality against cost"}
     texts |= growth_plots.TEXTS | classification_figures.TEXTS
     there = [name for name in texts if folder is not None and (folder / name).is_file()]

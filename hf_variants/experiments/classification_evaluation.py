@@ -67,15 +67,16 @@ def own_labels(model: PreTrainedModel) -> tuple[list[str], str]:
 
 def check_labels(model: PreTrainedModel, wanted: list[str], problem_type: str) -> None:
     """Raises InputError where the data's labels are not those of the model, in order."""
-    (own, own_type), size = own_labels(model), model.config.num_labels
+    (own, _), size, made_for = own_labels(model), model.config.num_labels, model.config.problem_type
     if problem_type == "regression" and size != 1:
         raise InputError(f"--task text_classification: the model has {size} labels, the data a number")
     one_logit = size == 1 and problem_type == "single_label_classification" and len(wanted) == 2
     if not one_logit and size != len(wanted):
         names = f"the model has {size} labels ({', '.join(own)}), the data {len(wanted)} ({', '.join(wanted)})"
         raise InputError(f"--task text_classification: {names}; --label_names says what there may be")
-    if not one_logit and own_type != problem_type:
-        raise InputError(f"--task text_classification: the model is for {own_type}, the data for {problem_type}")
+    fits = (None, problem_type) + (("multi_label_classification",) if one_logit else ())
+    if made_for not in fits:
+        raise InputError(f"--task text_classification: the model is for {made_for}, the data for {problem_type}")
     if problem_type == "regression":
         return
     is_named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))

@@ -20,7 +20,7 @@ def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
     kind, examples = prepared.objective.kind, prepared.examples
     if kind == "regression" or prepared.corpus.splits["train"].pairs is not None:
         raise InputError("floor: is for classes or labels of single texts")
-    texts = {split: found.texts for split, found in examples.items()}
+    texts = {split: found.source.texts for split, found in examples.items()}
     labels = {split: found.labels for split, found in examples.items() if found.labels is not None}
     others = {split: found for split, found in texts.items() if split != "train"}
     chances = tfidf_floor(texts["train"], labels["train"], others, validation_labels=labels["validation"])

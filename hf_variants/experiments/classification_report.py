@@ -17,6 +17,7 @@ __all__ = ["curves", "intervals", "prediction_rows", "tuned_metrics", "tuned_thr
 INTERVALS = {
     "binary": ("average_precision", "roc_auc", "f1", "accuracy"),
     "single_label_classification": ("accuracy",),
+    "multi_label_classification": ("average_precision_macro", "roc_auc_macro"),
 }
 Scores = Mapping[str, Any]
 

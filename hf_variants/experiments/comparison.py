@@ -346,7 +346,7 @@ class Runner:
         """The separate quiet run that all speed figures come from."""
         if (self.records / "timing.json").exists() and not again:
             return
-        from .arm_timing import timed_arm
+        from .arm_timing import FROZEN, timed_arm
         from .timing import precision_context, stages_in_one, time_models
 
         say(f"timing {len(self.comparison.arms)} arms in turns")
@@ -356,7 +356,11 @@ class Runner:
             candidates |= {f"{arm}{stage}": t for stage, t in timed_arm(recipe, self.prepared(recipe)).items()}
         precision = precision_context(recipe.training.mixed_precision)
         timed = time_models(candidates, self.comparison.timing_rounds, precision)
-        write_json(self.records / "timing.json", timed | {"arms": stages_in_one(timed["arms"])})
+        arms = stages_in_one(timed["arms"])
+        for arm in arms:
+            if self.final_recipe(arm, self.comparison.seeds[0]).training.train == "frozen":
+                arms[arm] = {name: arms[arm][name] for name in FROZEN}
+        write_json(self.records / "timing.json", timed | {"arms": arms})
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""

@@ -5,6 +5,7 @@ With `frozen` the encoder stays in evaluation mode. Its output for an example ne
 once, and what the head reads of it is played back in every epoch.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 from .. import growth
 from .arguments import InputError, TrainingArguments
 from .labelled_data import FEATURES, PreparedExamples, TokenizedExamples
+from .pretrained import missing_weights
 from .record import count_parameters, forward_flops_per_token
 
 PROBE = 16  # examples on which playing back is compared with the whole model
@@ -62,11 +64,14 @@ class FineTuning:
     def __init__(self, training: TrainingArguments, model: PreTrainedModel) -> None:
         self.training, self.model = training, model
         self.encoder: nn.Module | None = None
+        self.read_seconds = 0.0  # in which the frozen encoder read the training examples
 
     def freeze(self) -> None:
         """Freezes what does not train, and adds adapters."""
         if self.training.train != "full":
             freeze_encoder(self.model)
+        if self.training.train in ("frozen", "lora"):
+            self._check_pretrained()
         if self.training.train == "lora":
             self._add_adapters()
 
@@ -74,13 +79,24 @@ class FineTuning:
         """Returns `prepared`, with features in place of text where a frozen encoder's are enough."""
         return self._play_back(prepared) if self.training.train == "frozen" else prepared
 
-    def finish(self, folder: Path, base_name: str | None) -> None:
-        """Makes a plain model of it again. Adapters and head are also saved by themselves, under `folder`."""
+    def finish(self, folder: Path | None, base_name: str | None) -> None:
+        """Makes a plain model of it again. Adapters and head are also saved by themselves, under `folder` if given."""
         if self.encoder is not None:
             setattr(self.model, self.model.base_model_prefix, self.encoder)
         if growth.in_lora_stage(self.model):
-            growth.save_adapter(self.model, folder, base_name or "")
+            if folder is not None:
+                growth.save_adapter(self.model, folder, base_name or "")
             growth.merge_lora(self.model)
+
+    def _check_pretrained(self) -> None:
+        """What the checkpoint lacks was drawn at random: frozen, it would stay so."""
+        prefix = self.model.base_model_prefix + "."
+        random = [name for name in missing_weights(self.model) if name.startswith(prefix)]
+        if random:
+            raise InputError(
+                f"training.train: {self.training.train}: the checkpoint lacks {', '.join(random[:3])} of the encoder, "
+                "which would stay random; allowed: full, gradual, or another checkpoint"
+            )
 
     def _add_adapters(self) -> None:
         head = {id(p) for p in head_parameters(self.model)}
@@ -99,7 +115,7 @@ class FineTuning:
         for last in (False, True):
             reader = FeatureReader(self.model, last)
             if reader.is_enough(prepared):
-                features = {s: reader.read(e, self.training.eval_batch_size) for s, e in prepared.examples.items()}
+                features = {split: self._read(reader, split, e) for split, e in prepared.examples.items()}
                 self.encoder = self.model.base_model
                 setattr(self.model, self.model.base_model_prefix, PlayedEncoder(self.model.base_model))
                 return prepared.with_features(features)
@@ -107,16 +123,31 @@ class FineTuning:
         self.model.base_model.register_forward_pre_hook(_stay_in_evaluation)
         return prepared
 
+    def _read(self, reader: "FeatureReader", split: str, examples: TokenizedExamples) -> dict[str, np.ndarray]:
+        began = time.perf_counter()
+        features = reader.read(examples, self.training.eval_batch_size)
+        if split == "train":
+            self.read_seconds = time.perf_counter() - began
+        return features
+
+    def add_cost(self, record: dict[str, Any], length: int) -> None:
+        """Adds to a record, in place, what it cost to read the training examples once with a frozen encoder."""
+        if self.encoder is None:
+            return
+        head = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        reading = forward_flops_per_token(self.encoder, length) * record["data"]["splits"]["train"]["tokens"]
+        record["seconds"] += self.read_seconds
+        for mark in record["marks"]:
+            mark["seconds"] += self.read_seconds
+            mark["flops"] = reading + 6 * head * mark["tokens"] / length  # of the head: 6 per weight and example
+        record["flops_per_token"] = record["marks"][-1]["flops"] / record["marks"][-1]["tokens"]
+
     def count_parameters(self) -> dict[str, int]:
         """All and trainable parameters, an encoder that is played back included."""
         counts = count_parameters(self.model)
         if self.encoder is not None:
             counts["parameters"] += count_parameters(self.encoder)["parameters"]
         return counts
-
-    def encoder_flops(self, length: int) -> float:
-        """FLOPs per token of reading a text once with the frozen encoder."""
-        return forward_flops_per_token(self.encoder, length)
 
 
 def _stay_in_evaluation(module: nn.Module, _: Any) -> None:

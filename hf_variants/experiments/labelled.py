@@ -160,6 +160,9 @@ def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str)
     Of an unlabelled split alone, neither names nor problem type are known: these are empty then. Raises InputError
     where there is no such split, and as `load_labelled` does.
     """
+    if data.dataset.startswith("builtin/"):  # has its split by being cut
+        corpus = load_labelled(data, labels)
+        return corpus.splits[split], corpus.label_names, corpus.problem_type
     tables, _, _, _ = _source(data, labels)
     if len(tables) == 1:
         tables = {split: next(iter(tables.values()))}

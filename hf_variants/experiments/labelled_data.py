@@ -209,10 +209,11 @@ class PreparedExamples:
         kind = self.corpus.problem_type
         if overrides.get("num_labels") == 1 and self.objective.kind == "binary":
             names, kind = {0: names[1]}, "multi_label_classification"
+        pad = {"pad_token_id": self.tokenizer.pad_token_id}
         if kind == "regression":
-            return {"problem_type": kind, "num_labels": 1}
+            return {"problem_type": kind, "num_labels": 1} | pad
         back = {name: number for number, name in names.items()}
-        return {"problem_type": kind, "num_labels": len(names), "id2label": names, "label2id": back}
+        return {"problem_type": kind, "num_labels": len(names), "id2label": names, "label2id": back} | pad
 
     def budget(self, training: TrainingArguments, share: float, steps: int) -> dict[str, int]:
         """What arms are matched by at a mark: the examples of a share of the budget, whatever their lengths.
@@ -238,6 +239,8 @@ class PreparedExamples:
         threshold = report.tuned_threshold(kind, found["validation"])
         if threshold is not None:
             model.config.classification_threshold = threshold
+        if recipe.tokenizer.clean:  # which the saved tokenizer does itself
+            model.config.text_cleaning = list(check_steps(recipe.tokenizer.clean))
         about = {"kind": kind, "label_names": objective.label_names, "threshold": threshold}
         if "test" in self.examples:
             if "test" not in found:
@@ -288,6 +291,11 @@ def _build_tokenizer(recipe: Recipe, corpus: LabelledCorpus) -> PreTrainedTokeni
     if steps and recipe.tokenizer.tokenizer in TRAINED:
         texts = {split: [clean(text, steps) for text in found] for split, found in texts.items()}
     tokenizer = build_tokenizer(recipe.tokenizer, Corpus(corpus.name, texts), recipe.data.block_size)
+    tokenizer.model_max_length = recipe.data.block_size  # of a loaded one too: thresholds hold for this length
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError("tokenizer: batches need a padding token, and this tokenizer has neither that nor an eos")
+        tokenizer.pad_token = tokenizer.eos_token
     if steps:
         backend = tokenizer.backend_tokenizer
         parts = [as_normalizer(steps)] + ([backend.normalizer] if backend.normalizer is not None else [])

@@ -166,7 +166,8 @@ def _clock(rates: Sequence[float], edges: Sequence[float]) -> Clock:
 
 
 def arm_style(index: int) -> tuple[str, str]:
-    return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+    around = index // len(PALETTE)  # colours come again with another marker
+    return PALETTE[index % len(PALETTE)], MARKERS[(index + around) % len(MARKERS)]
 
 
 def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:

@@ -2,6 +2,7 @@
 """Pretrained weights: from the Hub, a folder or an installed package, whole or some layers, in any model they fit."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import transformers
@@ -26,6 +27,8 @@ def source_config(arguments: ModelArguments) -> PreTrainedConfig:
     if arguments.model_type not in transformers.CONFIG_MAPPING:
         raise InputError(f"model.model_type: '{arguments.model_type}'; allowed: a type that is registered")
     if arguments.model_type == "distilbert":
+        if own.model_type != "bert":
+            raise InputError(f"model: distilbert takes layers of bert; {arguments.name_or_path} is {own.model_type}")
         return _distilbert_config(own, **layers)
     cls = transformers.CONFIG_MAPPING[arguments.model_type]
     known = cls().to_dict().keys() - {"model_type", "architectures", "auto_map", "transformers_version"}
@@ -45,20 +48,35 @@ def load_pretrained(
     source, where = find_model(arguments.name_or_path), {"revision": arguments.revision}
     if config.model_type == "distilbert" and _own_config(arguments).model_type != "distilbert":
         return _distilbert_from_bert(arguments, config, auto, options)
+    if auto is transformers.AutoModelForSequenceClassification:
+        options = options | {"ignore_mismatched_sizes": True}  # the head of another task is drawn anew
     if arguments.keep_layers:
         whole = type(config).from_dict(
             config.to_dict() | {"num_hidden_layers": _own_config(arguments).num_hidden_layers}
         )
-        model = auto.from_pretrained(source, config=whole, **where, **options)
-        return _with_layers(model, arguments.keep_layers)
-    return auto.from_pretrained(source, config=config, **where, **options)
+        model = _load(auto, source, config=whole, **where, **options)
+        growth.select_layers(model, arguments.keep_layers)
+        return model
+    return _load(auto, source, config=config, **where, **options)
 
 
-def _with_layers(model: PreTrainedModel, keep: list[int]) -> PreTrainedModel:
-    name, layers = growth.find_layers(model)
-    model.set_submodule(name, nn.ModuleList(layers[number] for number in keep))
-    model.config.num_hidden_layers = len(keep)
+def _load(auto: Any, source: str, **options: Any) -> PreTrainedModel:
+    """A model, for which `missing_weights` knows what the checkpoint lacks. Raises InputError for another encoder."""
+    model, info = auto.from_pretrained(source, output_loading_info=True, **options)
+    mismatched = [name for name, *_ in info["mismatched_keys"]]
+    inside = [name for name in mismatched if name.startswith(model.base_model_prefix + ".")]
+    if inside:
+        raise InputError(f"model: the weights of {source} have other shapes: {', '.join(inside[:3])}")
+    _MISSING[model] = [*info["missing_keys"], *mismatched]
     return model
+
+
+def missing_weights(model: PreTrainedModel) -> list[str]:
+    """The parameters of a pretrained model that its checkpoint lacked; none of a model that is new altogether."""
+    return _MISSING.get(model, [])
+
+
+_MISSING: WeakKeyDictionary[PreTrainedModel, list[str]] = WeakKeyDictionary()
 
 
 # ---- DistilBERT's architecture from BERT's layers ------------------------------------------------------------------
@@ -89,10 +107,6 @@ def _distilbert_from_bert(
     bert = AutoModel.from_pretrained(
         find_model(arguments.name_or_path), revision=arguments.revision, dtype=torch.float32
     )
-    if bert.config.model_type != "bert":
-        raise InputError(
-            f"model: distilbert takes layers of bert; {arguments.name_or_path} is {bert.config.model_type}"
-        )
     model = auto.from_config(config, **options)
     target, embeddings = model.base_model, bert.embeddings
     keep = arguments.keep_layers or list(range(bert.config.num_hidden_layers))

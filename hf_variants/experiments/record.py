@@ -178,7 +178,8 @@ def _count_flops(model: torch.nn.Module, block_size: int, then: Callable[[Any], 
     ids = torch.full((1, block_size), token, device=device)
     was_training = model.training
     model.eval()  # dropout would draw from the generators
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    cudnn = torch.backends.cudnn.flags(enabled=False)  # whose recurrent nets are one operation without a count
+    with cudnn, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         then(model(input_ids=ids))
     model.train(was_training)
     return counter.get_total_flops() / block_size
@@ -191,12 +192,14 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
     """Marks (ends of decay branches), curve of the trunk, and totals, from the lines of a metrics.jsonl."""
     marks: dict[int, dict[str, Any]] = {}
     curve: dict[int, dict[str, Any]] = {}
-    stages = []
+    steps: dict[str, list[dict[str, Any]]] = {"stages": [], "unfrozen": []}
     for line in metrics:
         place = {"tokens": line["tokens"], "steps": line["step"]}
         on_path = line["phase"] == "trunk" or line["budget"] == 1.0
         if line["event"] == "growth":
-            stages += [{name: value for name, value in line.items() if name not in NOT_IN_STAGES}] if on_path else []
+            kind = "stages" if "loss_after" in line else "unfrozen"
+            content = {name: value for name, value in line.items() if name not in NOT_IN_STAGES}
+            steps[kind] += [content] if on_path else []
         elif line["event"] == "train":
             if on_path:
                 point = curve.setdefault(line["step"], place)
@@ -216,7 +219,7 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
         "tokens": final["tokens"],
         "steps": final["steps"],
         "seconds": final["seconds"],
-        **({"stages": stages} if stages else {}),
+        **{kind: found for kind, found in steps.items() if found},
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from . import significance
+from .metrics import LOWER_IS_BETTER
 from .speedup import build_speedups
 from .views import OWN_BUDGET, Record, Runs, build_views, short_verdict, verdict_sentences
 
@@ -21,7 +22,6 @@ SCHEMA = 1
 MASKED_LM = "masked_lm"
 CAUSAL_LM = "causal_lm"
 CLASSIFICATION = "text_classification"
-LOWER_IS_BETTER = ("loss", "perplexity", "bits_per_byte")
 SPLITS = ("validation", "test")
 WRITTEN = ("samples", "answers", "remarks", "classification")
 
@@ -239,26 +239,27 @@ def _hyperparameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _curve(by_seed: dict[str, Record]) -> dict[str, Any]:
-    """Mean and range over the seeds of the trunk's loss, at the token counts that every seed has."""
+    """Mean and range over the seeds of the trunk's loss, at the steps that every seed has."""
     for quantity in ("validation_loss", "train_loss"):
         per_seed = [_points(record, quantity) for record in by_seed.values()]
-        tokens = sorted(set.intersection(*(set(points) for points in per_seed)))
-        if len(tokens) > 1 or quantity == "train_loss":
+        steps = sorted(set.intersection(*(set(points) for points in per_seed)))
+        if len(steps) > 1 or quantity == "train_loss":
             break
-    table = [[points[t] for points in per_seed] for t in tokens]
+    table = [[points[step][1] for points in per_seed] for step in steps]
     return {
         "quantity": quantity,
         "band": "range over seeds",
-        "tokens": tokens,
+        "tokens": [_mean(points[step][0] for points in per_seed) for step in steps],
         "mean": [float(np.mean(row)) for row in table],
         "low": [min(row) for row in table],
         "high": [max(row) for row in table],
     }
 
 
-def _points(record: Record, quantity: str) -> dict[int, float]:
-    points = {point["tokens"]: point.get(quantity) for point in record.get("curve") or []}
-    return {tokens: value for tokens, value in points.items() if value is not None and math.isfinite(value)}
+def _points(record: Record, quantity: str) -> dict[int, tuple[int, float]]:
+    """By step: tokens, which differ among seeds where examples differ in length, and the value."""
+    points = {point["steps"]: (point["tokens"], point.get(quantity)) for point in record.get("curve") or []}
+    return {step: point for step, point in points.items() if point[1] is not None and math.isfinite(point[1])}
 
 
 def _marks(by_seed: dict[str, Record], head: dict[str, Any]) -> list[dict[str, Any]]:

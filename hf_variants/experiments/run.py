@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
             if value != default and field.name not in BOOKKEEPING:
                 content.setdefault(section, {})[field.name] = value
     tokenizer = recipe.tokenizer.tokenizer if recipe.tokenizer.tokenizer not in TRAINED else None
-    local = (recipe.model.name_or_path, tokenizer, recipe.objective.objective.rpartition(":")[0])
+    code = recipe.objective.objective.rpartition(":")[0]
+    local = (recipe.model.name_or_path, recipe.model.word_vectors, tokenizer, code)
     found = {name: Path(find_model(name)) if name != tokenizer else _tokenizer_folder(name) for name in local if name}
     digests = {name: _digest(path) for name, path in found.items() if path is not None and path.exists()}
     content |= {"local_files": digests} if digests else {}
@@ -107,12 +109,42 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
     return accelerator
 
 
+@dataclass
+class Setup:
+    """All that a run needs, checked; nothing has been written yet."""
+
+    recipe: Recipe
+    training: TrainingArguments  # the recipe's, with its budget in steps
+    folder: Path
+    prepared: Prepared
+    phases: list[Phase]
+    accelerator: Accelerator
+    model: PreTrainedModel
+    growing: Growing | None
+    tuning: FineTuning
+
+
 def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> dict[str, Any]:
     """Trains, evaluates and saves one model under `folder`; returns the record (also `folder`/record.json).
 
     A finished run is returned as it is; an interrupted one goes on. Raises InputError where the recipe can't be run,
     before anything is written.
     """
+    setup = _set_up(recipe, folder, prepared)
+    claim_folder(folder, identity(recipe, setup.prepared))
+    if (folder / "record.json").exists():
+        return read_json(folder / "record.json")
+    if setup.training.gradient_checkpointing:
+        setup.model.gradient_checkpointing_enable()
+    setup.model.to(setup.accelerator.device)
+    record, model = _train(setup)
+    if setup.accelerator.is_main_process:
+        _keep(folder, setup.prepared, model, record)
+    setup.accelerator.wait_for_everyone()
+    return record
+
+
+def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
     if recipe.training.max_epochs is None:  # else how many steps those are is known with the data
         plan(recipe.training, recipe.data.block_size)
     prepared = prepared or prepare(recipe)
@@ -120,9 +152,8 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     phases = plan(training, recipe.data.block_size)
     accelerator = new_accelerator(recipe, folder)
     set_seed(training.seed)
-    config = build_config(
-        recipe.model, prepared.tokenizer, recipe.data.block_size, prepared.config_settings(recipe.model.overrides)
-    )
+    task = prepared.config_settings(recipe.model.overrides)
+    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
     prepared = prepared.for_model(config)
     model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
     check_block(model, prepared)
@@ -131,44 +162,34 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
         growing.check(model)
     tuning = FineTuning(training, model)
     tuning.freeze()
-    claim_folder(folder, identity(recipe, prepared))
-    if (folder / "record.json").exists():
-        return read_json(folder / "record.json")
-    if training.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    model.to(accelerator.device)
-    trained_on = tuning.start(prepared)
-    counts, flops = tuning.count_parameters(), _flops_per_token(model, tuning, prepared, training)
+    return Setup(recipe, training, folder, prepared, phases, accelerator, model, growing, tuning)
+
+
+def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
+    """The record and the plain model of a run from wherever its folder says it stands."""
+    recipe, accelerator, tuning, model = setup.recipe, setup.accelerator, setup.tuning, setup.model
+    trained_on = tuning.start(setup.prepared)
+    counts, length = tuning.count_parameters(), setup.prepared.order(setup.training).typical_length
+    flops = training_flops_per_token(model, length) if tuning.encoder is None else 0.0
     evaluations = trained_on.evaluations(recipe)
-    loop = _build_loop(training, folder, trained_on, accelerator, model, phases, growing, evaluations)
+    loop = _build_loop(setup, trained_on, evaluations)
     _start_trackers(accelerator, recipe)
-    torch.manual_seed(training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
+    torch.manual_seed(setup.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     progress = loop.run()
     model = loop.plain_model  # another one than before where a run that grows was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
         tracker.finish()
-    found = trained_on.finish(model, recipe, evaluations, accelerator, folder)
-    tuning.finish(folder / "final" / "adapter", recipe.model.name_or_path)
-    if growing is not None:
-        counts, flops = count_parameters(model), training_flops_per_token(model, recipe.data.block_size)
-    record = _record(recipe, folder, prepared, model, progress.seconds, counts, flops)
-    for mark, share in zip(record["marks"], training.budgets, strict=True):
-        mark |= prepared.budget(training, share, mark["steps"])
+    found = trained_on.finish(model, recipe, evaluations, accelerator, setup.folder)
+    adapter = setup.folder / "final" / "adapter" if accelerator.is_main_process else None
+    tuning.finish(adapter, recipe.model.name_or_path)
+    if setup.growing is not None:
+        counts, flops = count_parameters(model), training_flops_per_token(model, length)
+    record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
+    tuning.add_cost(record, length)
+    for mark, share in zip(record["marks"], setup.training.budgets, strict=True):
+        mark |= setup.prepared.budget(setup.training, share, mark["steps"])
     _add(record, found)
-    if accelerator.is_main_process:
-        _keep(folder, prepared, model, record)
-    accelerator.wait_for_everyone()
-    return record
-
-
-def _flops_per_token(
-    model: PreTrainedModel, tuning: FineTuning, prepared: Prepared, training: TrainingArguments
-) -> float:
-    """FLOPs of training per token that a step reads; a frozen encoder's features are computed once for all epochs."""
-    order = prepared.order(training)
-    if tuning.encoder is None:
-        return training_flops_per_token(model, order.typical_length)
-    return tuning.encoder_flops(order.typical_length) / max(1.0, training.max_steps / order.steps_per_epoch)
+    return record, model
 
 
 def build_growing(recipe: Recipe, prepared: Prepared, config: PreTrainedConfig) -> Growing | None:
@@ -199,19 +220,11 @@ def build_growing(recipe: Recipe, prepared: Prepared, config: PreTrainedConfig) 
         stages = [Stage(**stage) for stage in gradual_stages(fresh())]
     inputs = {name: torch.from_numpy(array) for name, array in prepared.sample(2).items() if name != "labels"}
     steps = total_steps(training, recipe.data.block_size)
-    return Growing(stages, steps, training.batch_size * recipe.data.block_size, fresh, inputs)
+    return Growing(stages, steps, training.batch_size * order.typical_length, fresh, inputs)
 
 
-def _build_loop(
-    training: TrainingArguments,
-    folder: Path,
-    prepared: Prepared,
-    accelerator: Accelerator,
-    model: PreTrainedModel,
-    phases: list[Phase],
-    growing: Growing | None,
-    evaluations: dict[str, Any],
-) -> Loop:
+def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -> Loop:
+    training, accelerator, folder = setup.training, setup.accelerator, setup.folder
     parts, rank, world = training.gradient_accumulation_steps, accelerator.process_index, accelerator.num_processes
     dataset = StepDataset(prepared.order(training), prepared.objective, training.seed, parts, rank, world)
 
@@ -219,7 +232,8 @@ def _build_loop(
         if accelerator.is_main_process:
             _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
-    return Loop(accelerator, model, dataset, evaluations, training, phases, folder, snapshot, growing)
+    phases, growing = setup.phases, setup.growing
+    return Loop(accelerator, setup.model, dataset, evaluations, training, phases, folder, snapshot, growing)
 
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from .arguments import InputError, ObjectiveArguments
 from .fine_tuning import play_features
 from .labelled import LabelledCorpus
 from .labelled_data import FEATURES
+from .metrics import LOWER_IS_BETTER
 
 SCORED = {
     "binary": ("average_precision", "roc_auc", "f1", "accuracy", "matthews", "calibration_error"),
@@ -27,9 +28,6 @@ SELECTION = {
     "multi_label_classification": "average_precision_macro",
     "regression": "loss",
 }
-
-
-LOWER_IS_BETTER = ("loss", "calibration_error", "brier")
 
 
 class TextClassification:

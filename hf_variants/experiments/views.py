@@ -124,7 +124,7 @@ def _equal_cost(
         return _omit(arm, against, "no seed was run for both arms")
     budget = _shared_cost([curve.costs for by_seed in curves.values() for curve in by_seed.values()])
     if budget is None:
-        return _omit(arm, against, _no_overlap(view, curves))
+        return _omit(arm, against, _no_overlap(head, view, curves))
     at = {name: {s: _interpolate(budget, curve) for s, curve in by_seed.items()} for name, by_seed in curves.items()}
     tokens = {name: round(_tokens_at(budget, by_seed.values())) for name, by_seed in curves.items()}
     between = [name for name in (arm, against) if not _at_a_mark(budget, curves[name])]
@@ -154,13 +154,15 @@ def _shared_cost(every: list[list[float]]) -> float | None:
     return max(near) if near else min(sorted(late), key=distance.__getitem__)
 
 
-def _no_overlap(view: str, curves: Mapping[str, Mapping[str, Curve]]) -> str:
+def _no_overlap(head: Mapping[str, Any], view: str, curves: Mapping[str, Mapping[str, Curve]]) -> str:
     ends = {name: min(curve.costs[-1] for curve in by_seed.values()) for name, by_seed in curves.items()}
     cheap, dear = sorted(ends, key=ends.__getitem__)
     first = max(curve.costs[0] for curve in curves[dear].values())
     share = math.floor(1e3 * ends[cheap] / ends[dear]) / 1e3
     text = f"{cheap} ends at {describe_budget(view, ends[cheap])} and {dear} is first evaluated at "
     text += f"{describe_budget(view, first)}: it would need extrapolation"
+    if head.get("budget_unit", "tokens") != "tokens":  # early stopping leaves one mark
+        return text
     return f"{text}, or a first share in training.budgets of at most {share:g}"
 
 

@@ -7,7 +7,7 @@ copies are real copies: a grown model saves, loads, caches and generates as one 
 
 from .conversion import to_gpt2, to_nanogpt
 from .freezing import unfreeze
-from .layers import find_layers
+from .layers import find_layers, select_layers
 from .lora_stages import in_lora_stage, merge_lora, save_adapter, save_stage, start_lora_stage
 from .moments import load_optimizer_state_by_name, optimizer_state_by_name
 from .operations import Growth, block_order, deepen, diverge, layer_order
@@ -27,6 +27,7 @@ __all__ = [
     "optimizer_state_by_name",
     "save_adapter",
     "save_stage",
+    "select_layers",
     "set_scale",
     "start_lora_stage",
     "to_gpt2",

@@ -118,6 +118,17 @@ def put(layers: nn.ModuleList, content: Iterable[nn.Module]) -> None:
     layers.extend(content)
 
 
+def select_layers(model: PreTrainedModel, keep: Sequence[int]) -> None:
+    """Leave only the layers at these positions, in this order, in place; configuration and positions follow."""
+    _, stack = find_layers(model)
+    chosen = [stack[position] for position in keep]
+    put(stack, chosen)
+    set_layers(model, keep)
+    for position, layer in enumerate(chosen):
+        for module, name in _positions(layer):
+            setattr(module, name, position)
+
+
 def _positions(layer: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for module in layer.modules():
         yield from ((module, name) for name in POSITION_NAMES if isinstance(vars(module).get(name), int))

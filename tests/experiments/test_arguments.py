@@ -88,6 +88,19 @@ def test_flags_win_over_the_file(tmp_path):
     assert flags_as_recipe(parser.parse_args([])) == {}
 
 
+def test_a_budget_on_the_command_line_replaces_that_of_the_file():
+    parser = OneLineParser()
+    parser.add_argument("--config")
+    parser.add_argument("--output_dir")
+    recipe_flags(parser)
+    given = parser.parse_args(["--max_epochs", "2"])
+    training = recipe_from_dict(merge(GOOD, flags_as_recipe(given))).training
+    assert training.max_epochs == 2 and training.max_steps is None
+    assert command("train.py", given).endswith("--max_epochs 2.0")
+    with pytest.raises(InputError, match="exactly one of"):
+        recipe_from_dict(merge(GOOD, flags_as_recipe(parser.parse_args(["--max_epochs", "2", "--max_steps", "3"]))))
+
+
 def test_the_command_that_makes_it_again_is_quoted():
     parser = OneLineParser()
     parser.add_argument("--config")

@@ -58,6 +58,13 @@ def test_predictions_of_the_run_are_those_of_the_loaded_model(tmp_path):
     assert record["classification"]["threshold"] == model.config.classification_threshold
 
 
+def test_cleaning_is_recorded_in_the_configuration(tmp_path):
+    changes = {"tokenizer.clean": ["urls", "lower_case"], "training.max_epochs": 1}
+    run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final").config
+    assert config.text_cleaning == ["lower_case", "urls"]
+
+
 def test_one_logit_serves_two_classes(tmp_path):
     changes = {"model.overrides": {"num_labels": 1}}
     record = run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")

@@ -25,6 +25,10 @@ NAMES = {
     "matthews": "Matthews",
     "calibration_error": "CalibrationError",
 }
+LOWER_IS_BETTER = (
+    *("loss", "perplexity", "bits_per_byte"),
+    *("calibration_error", "calibration_error_macro", "brier", "brier_macro"),
+)
 CLASSIFICATION = ("average_precision", "roc_auc", "f1", "accuracy", "matthews", "calibration_error")
 
 
