@@ -34,7 +34,7 @@ METRICS = {
 INTERVALS = {
     "binary": {"average_precision", "roc_auc", "f1", "accuracy", "f1_tuned"},
     "classes": {"accuracy"},
-    "labels": {"loss"},
+    "labels": {"average_precision_macro", "roc_auc_macro"},
     "number": {"loss"},
 }
 FIGURES = {
