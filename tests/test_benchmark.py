@@ -95,13 +95,15 @@ def test_list_and_wrong_names(cases, capsys):
 def test_all_suites_are_registered(capsys):
     assert run("--list") == 0
     names = set(capsys.readouterr().out.split())
-    assert names == set(CASES) and len(names) == 20
+    assert names == set(CASES) and len(names) == 22
     assert {"minbert_8x512_padded", "highway_scalar_gates"} <= names
     assert {
         "conv_gpt_train_1x16384_window",
         "nanogpt_write_8x256",
         "conv_gpt_write_8x1024",
         "lora_stage_width192",
+        "minbert_bucketed_vs_bert_fixed",
+        "frozen_features",
     } <= names
 
 
