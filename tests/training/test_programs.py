@@ -158,7 +158,10 @@ WRONG = {
     "warm-up": (lambda _: {"training": {"warmup_steps": 9}}, "training.warmup_steps: 9 is beyond step 3"),
     "batch": (lambda _: {"training": {"gradient_accumulation_steps": 3}}, "3 does not divide batch_size 4"),
     "objective": (lambda _: {"objective": {"objective": "masked_ml"}}, "'masked_ml'; allowed: masked_lm"),
-    "tokenizer": (lambda _: {"tokenizer": {"tokenizer": "charcter"}}, "'charcter'; allowed: character, words, wordpiece"),
+    "tokenizer": (
+        lambda _: {"tokenizer": {"tokenizer": "charcter"}},
+        "'charcter'; allowed: character, words, wordpiece",
+    ),
     "no mask token": (
         lambda _: {"tokenizer": {"special_tokens": ["[PAD]", "[UNK]"]}},
         "masked_lm needs a tokenizer with a mask token",
