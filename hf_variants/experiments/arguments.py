@@ -49,6 +49,8 @@ class ModelArguments:
             raise InputError("model.pretrained: needs model.name_or_path, where the weights are")
         if (self.model_type is None) == (self.name_or_path is None) and not self.pretrained:
             raise InputError("model: give exactly one of model_type and name_or_path (both with pretrained: true)")
+        if self.word_vectors is not None and self.pretrained:
+            raise InputError("model.word_vectors: are for a new model; model.pretrained has an embedding of its own")
         if self.keep_layers and not self.pretrained:
             raise InputError("model.keep_layers: chooses among pretrained layers; set model.pretrained: true")
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a finished classifier's record says beside its metrics: threshold, intervals over examples, curves."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .classification_curves import curves
-from .classification_scores import SCORES, best_threshold, bootstrap_interval
+from .classification_scores import best_threshold, bootstrap_interval
 from .labelled import Examples
 from .metrics import load_metric
 
@@ -41,17 +42,20 @@ def tuned_metrics(kind: str, scores: Scores, threshold: float | list[float] | No
 def intervals(
     kind: str, scores: Scores, threshold: float | list[float] | None, resamples: int
 ) -> dict[str, dict[str, Any]]:
-    """By metric: its value on the split and its 95 % bootstrap interval over examples; none with 0 `resamples`."""
+    """By metric: its value on the split and its 95 % bootstrap interval over examples; none with 0 `resamples`.
+
+    A metric that is undefined for most resamples, as with labels of one or two examples each, has no interval.
+    """
     if not resamples:
         return {}
-    found = {
-        name: bootstrap_interval(name, {n: v for n, v in scores.items() if n != "threshold"}, resamples)
-        for name in INTERVALS.get(kind, ())
-    }
+    plain = {name: value for name, value in scores.items() if name != "threshold"}
+    wanted = {name: (name, plain) for name in INTERVALS.get(kind, ("loss",))}
     if kind == "binary" and threshold is not None:
-        found["f1_tuned"] = bootstrap_interval("f1", {**scores, "threshold": np.float64(threshold)}, resamples)
-    if kind not in INTERVALS:
-        found["loss"] = bootstrap_interval(SCORES["loss"], scores, resamples)
+        wanted["f1_tuned"] = "f1", plain | {"threshold": np.float64(threshold)}
+    found = {}
+    for name, (score, arrays) in wanted.items():
+        with contextlib.suppress(ValueError):
+            found[name] = bootstrap_interval(score, arrays, resamples)
     return {name: {"value": i.value, "ci95": list(i.interval), "resamples": i.resamples} for name, i in found.items()}
 
 

@@ -49,7 +49,7 @@ KEYS = (
     *("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds"),
     *("cells", "metric", "floor", "own_budgets"),
 )
-ARM_KEYS = ("description", "seeds", "labels", "model", "data", "tokenizer", "objective", "training", "growth")
+ARM_KEYS = ("description", "seeds", "model", "data", "tokenizer", "objective", "training", "growth")
 FLOOR = "floor.json"
 Trial = dict[str, Any]
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_variants.experiments.arguments import InputError
+from hf_variants.experiments.classification_report import intervals
 from hf_variants.experiments.loop import Loop
 from hf_variants.experiments.prepared import prepare
 from hf_variants.experiments.run import run_recipe
@@ -63,6 +64,14 @@ def test_cleaning_is_recorded_in_the_configuration(tmp_path):
     run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final").config
     assert config.text_cleaning == ["lower_case", "urls"]
+
+
+def test_labels_too_rare_for_an_interval_end_no_run():
+    label = np.eye(40, dtype=np.int64)[:, :30]  # each label once in 40 examples: hardly any resample has all of them
+    scores = {"label": label, "probability": np.random.default_rng(0).random(label.shape), "label_names": None}
+    assert intervals("multi_label_classification", scores, None, 20) == {}
+    assert intervals("multi_label_classification", scores | {"label": label[:, :1], "probability":
+                     scores["probability"][:, :1]}, None, 20)  # fmt: skip
 
 
 def test_one_logit_serves_two_classes(tmp_path):
