@@ -159,7 +159,7 @@ def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
     is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
     if is_labelled:  # a prediction per example: it may be read in any tokens, and cut at any length
         recipe.data.block_size = other.data.block_size
-    for section in ("data", "labels", "objective") + (() if is_labelled else ("tokenizer",)):
+    for section in ("data", "objective") + (() if is_labelled else ("tokenizer",)):
         if getattr(recipe, section) != getattr(other, section):
             raise InputError(f"{where}: arm {arm} has another {section} than {comparison.baseline}")
     for name in () if comparison.own_budgets else (*BUDGETS, "batch_size", "budgets"):

@@ -262,7 +262,7 @@ def test_own_budgets_are_compared_at_their_ends(tmp_path):
 BAD = {
     "another length": ({"bigru": {"data": {"block_size": 8}}}, None),
     "other data": ({"bigru": {"data": {"text_column": "body"}}}, "arm bigru has another data than minbert"),
-    "other labels": ({"bigru": {"labels": {"label_column": "kind"}}}, "arm bigru has another labels than minbert"),
+    "other labels": ({"bigru": {"labels": {"label_column": "kind"}}}, "arm bigru: unknown key 'labels'"),
     "unknown seeds": ({"bigru": {"seeds": [7]}}, r"arm bigru: seeds \[7\]; allowed: some of \[0, 1\]"),
     "no seeds": ({"bigru": {"seeds": []}}, r"arm bigru: seeds \[\]"),
 }
