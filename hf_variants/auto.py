@@ -12,9 +12,10 @@ from typing import Any
 import transformers
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from .bert import modeling_highway_bert, modeling_minbert
+from .bert import modeling_highway_bert, modeling_minbert, modeling_similarity_bert
 from .bert.configuration_highway_bert import HighwayBertConfig
 from .bert.configuration_minbert import MinBertConfig
+from .bert.configuration_similarity_bert import SimilarityBertConfig
 from .gpt import modeling_conv_gpt, modeling_nanogpt, modeling_progressive_gpt
 from .gpt.configuration_conv_gpt import ConvGptConfig
 from .gpt.configuration_nanogpt import NanoGptConfig
@@ -49,6 +50,7 @@ class Row:
 TABLE = (
     Row(MinBertConfig, modeling_minbert),
     Row(HighwayBertConfig, modeling_highway_bert),
+    Row(SimilarityBertConfig, modeling_similarity_bert),
     Row(NanoGptConfig, modeling_nanogpt),
     Row(ConvGptConfig, modeling_conv_gpt),
     Row(ProgressiveGptConfig, modeling_progressive_gpt),

@@ -1,23 +1,29 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""A saved model → the folder that the Hub would hold, checked; and its upload in one commit.
+"""A saved model → the folder that the Hub would hold, checked.
 
 The folder is complete: weights (safetensors), configuration with the full `auto_map`, the code files it names, the
 tokenizer, the model card, results and plots. It is put together under a temporary name and renamed when every check
-has passed, so a folder with the final name can be published as it is.
+has passed, so a folder with the final name can be published as it is (`experiments/publishing.py`).
+
+A folder that PEFT wrote holds an adapter instead: its weights, `adapter_config.json` and the card.
 """
 
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
 from .auto import TABLE
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-TEXTS = (".json", ".md", ".py", ".txt", ".yaml", ".yml", ".jsonl", ".jinja")
-PROSE = ("config.json", "README.md", "results.json", "record.json")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
+NOT_PUBLISHED = ("__pycache__", ".git", ".cache", ".DS_Store")  # nothing below a folder, and no file, of these names
+PROSE = ("config.json", "README.md", "results.json", "record.json", ".env")
+SETTINGS = (".env", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".sh")
 TOKEN_SHAPES = (
     r"\bhf_[A-Za-z0-9]{20,}",  # Hugging Face
     r"\bapi_org_[A-Za-z0-9]{20,}",
@@ -69,32 +75,95 @@ def export_folder(
 
 def check_folder(folder: Path) -> None:
     """Raises ExportError unless `folder` is complete, holds no pickle and nothing that looks like a token."""
-    for name in ("config.json", "README.md"):
+    adapter = is_adapter(folder)
+    for name in ("adapter_config.json" if adapter else "config.json", "README.md"):
         if not (folder / name).is_file():
             raise ExportError(f"{folder}: {name} is missing")
     if not list(folder.glob("*.safetensors")):
         raise ExportError(f"{folder}: no weights (*.safetensors)")
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.suffix in PICKLES:
+    for path in _files(folder):
+        if _is_pickle(path):
             raise ExportError(f"{path}: looks like a pickle; only safetensors are published")
-        if path.suffix in TEXTS:
+        if _is_text(path):
             refuse_secrets(path)
-    _check_code(folder)
+    _check_adapter(folder) if adapter else _check_code(folder)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether the folder holds an adapter of PEFT, and no model of its own."""
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+
+def folder_files(folder: Path) -> list[tuple[str, int]]:
+    """What an upload sends: path in the repository and size in bytes, sorted."""
+    return sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (p for p in folder.rglob("*") if p.is_file())
+    return sorted(p for p in found if not set(NOT_PUBLISHED) & set(p.relative_to(folder).parts))
+
+
+def _is_pickle(path: Path) -> bool:
+    """By the name, and by the content: a bare pickle, or the archive that `torch.save` makes."""
+    if path.suffix in PICKLES:
+        return True
+    if path.suffix == ".safetensors":  # starts with a length, which may be any bytes
+        return False
+    with path.open("rb") as file:
+        start = file.read(2)
+    if len(start) == 2 and start[0] == 0x80 and start[1] in range(2, 6):
+        return True
+    return zipfile.is_zipfile(path) and any(Path(n).suffix in PICKLES for n in zipfile.ZipFile(path).namelist())
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"\0" not in file.read(8192)
 
 
 def refuse_secrets(path: Path) -> None:
     """Raises ExportError where the file holds something that looks like a token. The value itself is not shown."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    for shape in TOKEN_SHAPES + ((NAMED_SECRET,) if path.name in PROSE else ()):
+    prose = path.name in PROSE or path.suffix in SETTINGS
+    for shape in TOKEN_SHAPES + ((NAMED_SECRET,) if prose else ()):
         found = re.search(shape, text)
         if found:
             line = text.count("\n", 0, found.start()) + 1
             raise ExportError(f"{path}: line {line} holds what looks like a token ({found.group()[:6]}…); remove it")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ExportError where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExportError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ExportError(f"{path}: a JSON object is expected, found {type(content).__name__}")
+    return content
+
+
+def _check_adapter(folder: Path) -> None:
+    """The adapter has its weights, and its base is one that others can load: a Hub name, not a folder of this disk."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ExportError(f"{folder}: adapter_model.safetensors is missing")
+    base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    try:
+        validate_repo_id(base)
+        named = isinstance(base, str) and not Path(base).exists()
+    except HFValidationError:
+        named = False
+    if not named:
+        raise ExportError(
+            f"{folder}/adapter_config.json: base_model_name_or_path is {base!r}; allowed is a Hub name (user/name): "
+            "publish the base first"
+        )
+
+
 def _check_code(folder: Path) -> None:
     """Every class of the table is in `auto_map`, and every file that it names is there with all it imports."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     auto_map = config.get("auto_map", {})
     row = next((row for row in TABLE if row.model_type == config.get("model_type")), None)
     missing = [name for name in row.auto_classes if name not in auto_map] if row else []
@@ -114,32 +183,3 @@ def _check_module(folder: Path, module: str, seen: set[str]) -> None:
     for name in imports:
         if name not in seen:
             _check_module(folder, name, seen)
-
-
-# ---- Hub -----------------------------------------------------------------------------------------------------------
-
-
-def folder_files(folder: Path) -> list[tuple[str, int]]:
-    """What an upload would send: path in the repository and size in bytes, sorted."""
-    files = (p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in files)
-
-
-def upload(folder: Path, repo_id: str, private: bool = False) -> str:
-    """Checks `folder`, creates the repository if it is missing, uploads all in one commit; returns the commit's URL.
-
-    The token comes from the environment or `hf auth login`. Raises ExportError, one line, where the Hub refuses.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
-
-    check_folder(folder)
-    api = HfApi()
-    try:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        info = api.upload_folder(
-            repo_id=repo_id, folder_path=folder, commit_message="Upload model", ignore_patterns=["**/__pycache__/**"]
-        )
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
-        raise ExportError(f"{repo_id}: {str(error).strip().splitlines()[0]}") from None
-    return info.commit_url

@@ -28,6 +28,9 @@ TINY = {
     "embedding_size": 20,
     "spatial_dropout": 0.0,
     "pooling": "attention",
+    "attention_similarity": "gaussian",
+    "learn_temperature": True,
+    "query_key_size": 6,
 }
 HEADS = [(row, auto) for row in TABLE for auto in row.classes]
 DECODERS = [row for row in TABLE if "AutoModelForCausalLM" in row.auto_classes]

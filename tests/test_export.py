@@ -1,25 +1,22 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""What a folder must hold to be exported, what keeps it from being so, and how it is uploaded."""
+"""What a folder must hold to be exported, and what keeps it from being so. Uploading: test_publishing.py."""
 
 import json
+import pickle
 import re
 import shutil
-import subprocess
-import sys
+import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from hf_variants import export
 from hf_variants.auto import TABLE
-from hf_variants.export import ExportError, check_folder, export_folder, folder_files, upload
+from hf_variants.export import ExportError, check_folder, export_folder, folder_files
 from tests.models import TINY, char_tokenizer, tiny_config
 
-PUBLISH = Path(__file__).parents[1] / "training" / "publish.py"
 CARD = "---\nlibrary_name: transformers\n---\n# A model\n"
 # put together here, so that no scanner of this repository's text takes them for real ones
 FAKES = (
@@ -121,6 +118,34 @@ def test_pickles_are_refused_also_in_folders(good, suffix):
     assert "looks like a pickle" in refusal(good)
 
 
+@pytest.mark.parametrize("name", ["notes", "data.npz", "model.h5"])
+def test_pickles_are_refused_by_what_they_hold(good, name):
+    if name == "data.npz":
+        torch.save({"a": torch.zeros(2)}, good / name)
+    else:
+        (good / name).write_bytes(pickle.dumps([1]))
+    assert f"{name}: looks like a pickle" in refusal(good)
+
+
+def test_archives_and_images_are_no_pickles(good):
+    with zipfile.ZipFile(good / "plots.zip", "w") as archive:
+        archive.writestr("plot.svg", "<svg/>")
+    (good / "plot.png").write_bytes(b"\x89PNG\0")
+    check_folder(good)
+
+
+@pytest.mark.parametrize("name", [".env", "LICENSE", "run.sh", "notes.rst", "deep/.netrc"])
+def test_every_text_is_searched_for_tokens_whatever_its_name(good, name):
+    (good / "deep").mkdir()
+    (good / name).write_text(f"one\n{FAKES[0]}\n")
+    assert f"{name}: line 2 holds what looks like a token" in refusal(good)
+
+
+def test_bytes_are_no_text(good):
+    (good / "plot.png").write_bytes(b"\x89PNG\0" + FAKES[0].encode())
+    check_folder(good)
+
+
 @pytest.mark.parametrize("name", ["config.json", "README.md", "modeling_minbert.py"])
 @pytest.mark.parametrize("number", range(len(FAKES)))
 def test_tokens_are_refused_and_not_repeated(good, name, number):
@@ -183,69 +208,40 @@ def test_files_are_listed_with_sizes(good):
     assert not any("pyc" in name for name, _ in files)
 
 
-# ---- publishing ----------------------------------------------------------------------------------------------------
+def test_a_file_of_git_or_of_a_cache_is_not_published(good):
+    before = folder_files(good)
+    for name in (".git/config", ".cache/huggingface/x.lock", "deep/.DS_Store"):
+        (good / name).parent.mkdir(parents=True, exist_ok=True)
+        (good / name).write_text(FAKES[0])
+    check_folder(good)
+    assert folder_files(good) == before
 
 
-def publish(folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, PUBLISH, "--model_dir", folder, "--repo_id", "user/name", "--dry_run"]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+@pytest.mark.parametrize("text", ['{"model_type": ', "[1]", ""])
+def test_a_config_that_is_no_object_is_named(good, text):
+    (good / "config.json").write_text(text)
+    assert refusal(good).startswith(f"{good}/config.json: ")
 
 
-def test_a_dry_run_lists_what_would_go(good):
-    done = publish(good)
-    assert done.returncode == 0, done.stderr
-    for name, size in folder_files(good):
-        assert re.search(rf"^ *{size:,}  {re.escape(name)}$", done.stdout, flags=re.MULTILINE)
-    assert done.stdout.endswith("would go to user/name in one commit\n")
-
-
-def test_a_folder_without_card_is_not_published(good):
-    (good / "README.md").unlink()
-    done = publish(good)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == f"error: {good}: README.md is missing\n"
-
-
-class Hub:
-    """Stands for `HfApi`: remembers calls, and raises what it was told to."""
-
-    calls: list[tuple[str, dict]] = []
-    error: Exception | None = None
-
-    def create_repo(self, repo_id, **kwargs):
-        self.calls.append(("create_repo", {"repo_id": repo_id, **kwargs}))
-
-    def upload_folder(self, **kwargs):
-        self.calls.append(("upload_folder", kwargs))
-        if self.error:
-            raise self.error
-        return SimpleNamespace(commit_url="https://example.org/commit/1")
+# ---- adapters of PEFT ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.setattr(Hub, "calls", [])
-    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
-    return Hub
+def adapter(tmp_path) -> Path:
+    (tmp_path / "README.md").write_text(CARD)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "user/base"}))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
+    return tmp_path
 
 
-def test_an_upload_is_one_commit(good, hub):
-    assert upload(good, "user/name", private=True) == "https://example.org/commit/1"
-    assert [name for name, _ in hub.calls] == ["create_repo", "upload_folder"]
-    assert hub.calls[0][1] == {"repo_id": "user/name", "private": True, "exist_ok": True}
-    assert hub.calls[1][1]["repo_id"] == "user/name" and hub.calls[1][1]["folder_path"] == good
+@pytest.mark.parametrize("name", ["README.md", "adapter_config.json", "adapter_model.safetensors"])
+def test_a_missing_part_of_an_adapter_is_named(adapter, name):
+    check_folder(adapter)
+    (adapter / name).rename(adapter / "other.safetensors")
+    assert ("config.json" if name == "adapter_config.json" else name) + " is missing" in refusal(adapter)
 
 
-def test_what_the_hub_refuses_is_one_line(good, hub, monkeypatch):
-    response = SimpleNamespace(headers={}, request=None)
-    monkeypatch.setattr(hub, "error", HfHubHTTPError("403 Forbidden\nno write access", response=response))
-    with pytest.raises(ExportError) as error:
-        upload(good, "user/name")
-    assert str(error.value) == "user/name: 403 Forbidden"
-
-
-def test_a_bad_folder_never_reaches_the_hub(good, hub):
-    (good / "weights.bin").write_bytes(b"")
-    with pytest.raises(ExportError, match="pickle"):
-        upload(good, "user/name")
-    assert hub.calls == []
+@pytest.mark.parametrize("base", [None, "", "/tmp/model", "user/a/b", str(Path(__file__).parent)])
+def test_an_adapter_of_a_local_base_is_refused(adapter, base):
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    assert "base_model_name_or_path is" in refusal(adapter) and "publish the base first" in refusal(adapter)

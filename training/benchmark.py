@@ -26,6 +26,7 @@ from hf_variants.experiments import (  # noqa: F401 they register their cases
     benchmark_decoders,
     benchmark_encoders,
     benchmark_growth,
+    benchmark_similarities,
 )
 from hf_variants.experiments.arguments import InputError, OneLineParser, check_range, one_line_errors
 from hf_variants.experiments.benchmarking import CASES, MAX_SECONDS, DifferentError, measure, table

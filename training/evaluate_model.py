@@ -8,6 +8,8 @@
 language_model: loss, perplexity, bits per byte and accuracy; answers: exact match of greedy answers to questions;
 sentence_similarity: correlation of the embeddings' cosine with gold scores; text_classification: scores with
 intervals, slices by length and label, worst errors, plots. Writes metrics.json and predictions.jsonl.
+
+A single labelled file is scored as a whole, unless training cut it into splits: then only the split that is asked for.
 """
 
 import argparse
@@ -50,9 +52,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--task", required=True, choices=TASKS, help="what is evaluated")
     parser.add_argument("--dataset", required=True, help="as in a recipe: builtin/NAME, a path, or a Hub name")
     parser.add_argument("--dataset_config", help="configuration of a Hub data set")
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="default: test")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test", "all"),
+                        help="default: test; all: text_classification, every row of a single file")  # fmt: skip
+    parser.add_argument("--split_fractions", nargs=3, type=float, metavar=("TRAIN", "VALIDATION", "TEST"),
+                        help="cut data without splits by these shares, as a recipe does")  # fmt: skip
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of metrics.json and predictions.jsonl")
-    parser.add_argument("--text_column", default="text", help="language_model: column of the text (default: text)")
+    parser.add_argument("--text_column", help="column of the text (default: text)")
     parser.add_argument("--question_column", help="column of questions")
     parser.add_argument("--answer_column", help="column of their answers")
     parser.add_argument("--pair_columns", nargs=3, default=["text_a", "text_b", "label"], metavar=("A", "B", "SCORE"),
@@ -63,7 +68,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=16, help="blocks or texts per batch (default: 16)")
     parser.add_argument("--max_questions", type=int, help="answers: only the first so many questions")
     labels = parser.add_argument_group(
-        "text_classification", "where the labels are; see the labels section of recipes"
+        "text_classification", "where the labels are, as in recipes; known of data that training cut into splits"
     )
     for field in dataclasses.fields(LabelArguments):
         if field.name in LABEL_FLAGS:
@@ -79,19 +84,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def classify(model, tokenizer, data: DataArguments, options: argparse.Namespace, size: int) -> tuple[dict, list]:
+def classify(
+    model, tokenizer, data: dict[str, Any], options: argparse.Namespace, size: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a classifier does on the split, with plots, and a row per example."""
     from hf_variants.experiments import classification_evaluation
     from hf_variants.experiments.classification_figures import plot_evaluation
-    from hf_variants.experiments.labelled import load_labelled_split
+    from hf_variants.experiments.labelled_splits import find_split, recorded_reading
 
     given = {name: getattr(options, name) for name in (*LABEL_FLAGS, "any_of") if getattr(options, name)}
-    examples, names, kind = load_labelled_split(data, LabelArguments(**given), options.split)
-    batch_size = options.batch_size
-    found, rows = classification_evaluation.classify(model, tokenizer, examples, names, kind, size, batch_size)
+    reading = recorded_reading(options.model_dir, options.revision)
+    split, cut = find_split(data, given, options.split, reading)
+    names, kind, batch_size = split.label_names, split.problem_type, options.batch_size
+    found, rows = classification_evaluation.classify(model, tokenizer, split.examples, names, kind, size, batch_size)
     if "curves" in found:
-        plot_evaluation(found["curves"], names, options.model_dir, options.output_dir)
-    return found, rows
+        plot_evaluation(found["curves"], names, Path(options.model_dir).absolute().name, options.output_dir)
+    about = {"split": options.split, "cut": cut, "examples": len(split.examples), "skipped": split.skipped}
+    return found | {"data": about}, rows
 
 
 def evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
@@ -102,11 +111,11 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str
     size = evaluation.input_size(model, tokenizer, options.block_size)
     if options.stride is not None:
         check_range("--stride", options.stride, low=1, high=size - 1)
-    names = ("dataset", "dataset_config", "text_column", "question_column", "answer_column")
-    data = DataArguments(**{name: getattr(options, name) for name in names})
+    names = ("dataset", "dataset_config", "text_column", "question_column", "answer_column", "split_fractions")
+    data = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.task == "text_classification":
         return *classify(model, tokenizer, data, options, size), size
-    found, rows = evaluate_plain(options, model, tokenizer, data, size)
+    found, rows = evaluate_plain(options, model, tokenizer, DataArguments(**data), size)
     return {"metrics": found}, rows, size
 
 
@@ -146,6 +155,16 @@ def main(argv: list[str] | None = None) -> None:
     lines = [json.dumps(row, ensure_ascii=False) for row in predictions]
     (options.output_dir / "predictions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(options.output_dir / "metrics.json", content)
+    report(found, options)
+
+
+def report(found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Prints what came out."""
+    about = found.get("data") or {}
+    if about.get("cut"):
+        print(f"{options.dataset}: of it the {about['split']} split, {about['cut']}, {about['examples']} examples")
+    if about.get("skipped"):
+        print(f"bad rows that were skipped: {about['skipped']}")
     if "why_unlabelled" in found:
         print(f"no score: the {options.split} split is unlabelled, {found['why_unlabelled']}")
     else:

@@ -46,8 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     import transformers
     from accelerate import PartialState
 
+    from hf_variants.experiments.publishing import Destination
     from hf_variants.experiments.run import run_recipe
 
+    destination = (
+        Destination(options.repo_id) if options.push_to_hub else None
+    )  # a bad name is refused before training
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
     folder = options.output_dir / "model"
@@ -55,10 +59,18 @@ def main(argv: list[str] | None = None) -> None:
         return
     export(record, options.output_dir, folder)
     report(record, folder)
-    if options.push_to_hub:
-        from hf_variants.export import upload
+    if destination:
+        publish(folder, destination)
 
-        print(upload(folder, options.repo_id))
+
+def publish(folder: Path, destination: Any) -> None:
+    """Uploads the folder in one commit, after the same checks as `publish.py`."""
+    from hf_variants.experiments import publishing
+    from hf_variants.experiments.cards import validate_card
+
+    found = publishing.check(folder, validate_card)
+    done = publishing.publish(folder, destination)
+    print(f"{done.url}\n\n{publishing.snippet(found, done.repo_id, done.commit)}")
 
 
 def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:

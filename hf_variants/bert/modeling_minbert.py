@@ -6,7 +6,8 @@ Notable:
 - normalisation after each sublayer (BERT) or before it (`norm_position`);
 - no buffers: missing positions and segment types are slices of their tables, so nothing needs restoring after loading;
 - attention and masks through transformers' interfaces: eager, SDPA, Flash and Flex;
-- a variant replaces `MinBertLayer` and, in it, what joins a sublayer's result to the stream (`MinBertOutput.join`).
+- a variant replaces `MinBertLayer` and, in it, how positions attend (`MinBertSelfAttention.attend`) or what joins a
+  sublayer's result to the stream (`MinBertOutput.join`).
 """
 
 from collections.abc import Callable
@@ -148,8 +149,8 @@ class MinBertSelfAttention(nn.Module):
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
-        self.attention_head_size = config.hidden_size // config.num_attention_heads
-        self.scaling = self.attention_head_size**-0.5
+        self.num_attention_heads = config.num_attention_heads
+        self.scaling = (config.hidden_size // config.num_attention_heads) ** -0.5
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
@@ -162,26 +163,45 @@ class MinBertSelfAttention(nn.Module):
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return `(batch, seq, hidden)` and, from eager attention only, the weights `(batch, heads, seq, seq)`."""
-        shape = (*hidden_states.shape[:-1], -1, self.attention_head_size)
+        output, weights = self.attend(*self.project(hidden_states), attention_mask, **kwargs)
+        return output.reshape(hidden_states.shape), weights
+
+    def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return queries, keys and values, each `(batch, heads, seq, head)`."""
+        shape = (*hidden_states.shape[:-1], self.num_attention_heads, -1)
         query = self.query(hidden_states).view(shape).transpose(1, 2)
         key = self.key(hidden_states).view(shape).transpose(1, 2)
         value = self.value(hidden_states).view(shape).transpose(1, 2)
+        return query, key, value
+
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the mean of the values, `(batch, seq, heads, head)`, and the weights where there are any."""
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
         dropout = self.dropout.p if self.training else 0.0
-        output, weights = attend(
-            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
-        )
-        return output.reshape(hidden_states.shape), weights
+        return attend(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs)
 
 
 class MinBertAttention(nn.Module):
     """The attention sublayer."""
 
-    def __init__(self, config: MinBertConfig, layer_idx: int, output_class: type[MinBertOutput]):
+    def __init__(
+        self,
+        config: MinBertConfig,
+        layer_idx: int,
+        attention_class: type[MinBertSelfAttention],
+        output_class: type[MinBertOutput],
+    ):
         super().__init__()
-        self.self = MinBertSelfAttention(config, layer_idx)
+        self.self = attention_class(config, layer_idx)
         self.output = output_class(config, config.hidden_size)
 
     def forward(
@@ -194,13 +214,14 @@ class MinBertAttention(nn.Module):
 
 
 class MinBertLayer(GradientCheckpointingLayer):
-    """An attention sublayer and a feed-forward sublayer. A variant sets `output_class`."""
+    """An attention sublayer and a feed-forward sublayer. A variant sets `attention_class` or `output_class`."""
 
+    attention_class: type[MinBertSelfAttention] = MinBertSelfAttention
     output_class: type[MinBertOutput] = MinBertOutput
 
     def __init__(self, config: MinBertConfig, layer_idx: int):
         super().__init__()
-        self.attention = MinBertAttention(config, layer_idx, self.output_class)
+        self.attention = MinBertAttention(config, layer_idx, self.attention_class, self.output_class)
         self.intermediate = MinBertIntermediate(config)
         self.output = self.output_class(config, config.intermediate_size)
 
@@ -400,14 +421,22 @@ class MinBertForMaskedLM(MinBertPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
+        prediction_mask: torch.BoolTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, ...] | MaskedLMOutput:
-        """Return `logits` `(batch, seq, vocab)`, and the mean loss over labels `(batch, seq)` other than -100."""
+        """Return `logits` `(batch, seq, vocab)`, and the mean loss over labels `(batch, seq)` other than -100.
+
+        Where a `prediction_mask` `(batch, seq)` is given, the logits are `(predicted, vocab)`, of those positions only
+        and in their order: with 15 % of the tokens to predict, the others' are most of what a small net computes.
+        """
         outputs = self.bert(
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, return_dict=True, **kwargs
         )
-        logits = self.cls(outputs.last_hidden_state)
+        hidden_states = outputs.last_hidden_state
+        logits = self.cls(hidden_states if prediction_mask is None else hidden_states[prediction_mask])
         loss = None
+        if labels is not None and prediction_mask is not None:
+            labels = labels[prediction_mask]
         if labels is not None:
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
         return MaskedLMOutput(

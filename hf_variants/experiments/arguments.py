@@ -12,7 +12,7 @@ import errno
 import functools
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -102,17 +102,24 @@ class DataArguments:
             raise InputError("data: give both question_column and answer_column, or neither")
 
 
+TEXT_FIELDS = (  # of DataArguments: those that decide which text there is
+    *("dataset", "dataset_config", "dataset_revision", "sha256", "text_column", "question_column", "answer_column"),
+    *("split_fractions", "join_splits", "data_fraction"),
+)
+LARGEST_VOCABULARY = 10_000_000  # the trainers set memory aside for all of it
+
+
 @dataclass
 class TokenizerArguments:
     """One tokenizer for all splits: trained on the train split, or an existing one."""
 
     tokenizer: str = about(
-        "character, words, wordpiece, bpe, or an existing tokenizer: a folder, a folder of HF_VARIANTS_DATA, "
-        "package:NAME, or a Hub name",
+        "character, words, wordpiece, bpe, unigram, or an existing tokenizer: a folder, a folder of "
+        "HF_VARIANTS_DATA, package:NAME, or a Hub name",
         "character",
     )
-    vocab_size: int = about("vocabulary of a trained tokenizer of words, WordPieces or BPE", 8192)
-    lowercase: bool = about("lower-case the text (WordPiece, words)", True)
+    vocab_size: int = about("most tokens of a trained tokenizer, special ones included", 8192)
+    lowercase: bool = about("lower-case the text (wordpiece, unigram, words)", True)
     clean: list[str] = about("text cleaning that the tokenizer does first: steps of text_cleaning.py", factory=list)
     special_tokens: list[str] = about(
         "special tokens of a trained tokenizer (left at the default, bpe has <|endoftext|> alone)",
@@ -122,7 +129,7 @@ class TokenizerArguments:
     def __post_init__(self) -> None:
         check_types(self, "tokenizer")
         least = 257 if self.tokenizer == "bpe" else len(self.special_tokens) + 1
-        check_range("tokenizer.vocab_size", self.vocab_size, low=least)
+        check_range("tokenizer.vocab_size", self.vocab_size, low=least, high=LARGEST_VOCABULARY)
 
 
 @dataclass
@@ -347,16 +354,18 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(f"command line: {message}")
 
 
-def recipe_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for every field of every section; absent flags leave no trace in the namespace."""
+def recipe_flags(parser: argparse.ArgumentParser, only: dict[str, Sequence[str]] | None = None) -> None:
+    """Adds a flag for every field of every section, or for those fields of some; absent flags leave no trace."""
     from transformers import HfArgumentParser
 
     for section, cls in SECTIONS.items():
-        if cls is GrowthArguments:  # a list of mappings is no flag
+        if cls is GrowthArguments or (only is not None and section not in only):  # a list of mappings is no flag
             continue
         flags = HfArgumentParser(cls, add_help=False, argument_default=argparse.SUPPRESS)
         group = parser.add_argument_group(section, cls.__doc__)
         for action in flags._actions:
+            if only is not None and action.dest not in only[section]:
+                continue
             action.default = argparse.SUPPRESS
             if action.dest == "overrides":
                 action.type = _overrides_flag

@@ -9,11 +9,9 @@ a cache, after the forward pass of the prompt before them, which is part of the 
 import copy
 import functools
 import math
-import multiprocessing
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,7 @@ from .benchmarking import (
 )
 from .plots import arm_style, figure_legend, new_figure, save_figure, tidy_axis
 from .tables import aligned_table, number
-from .timing import alternate, peak_memory_mb
+from .timing import alternate, in_new_process, peak_memory_mb
 
 CURVE = "context_curve"  # .json and .png
 CONTEXTS = (256, 1024, 4096, 16384)
@@ -306,12 +304,6 @@ def _curve_points(
             "peak_memory_mib": in_new_process(step_memory, configs[name], context),
         }
     return points
-
-
-def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of some module returns when a new process calls it."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def step_memory(config: NanoGptConfig, context: int) -> float | None:

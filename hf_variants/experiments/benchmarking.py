@@ -9,14 +9,14 @@ interval lies above the target; a claim of "at least three times as fast" has th
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from scipy.stats import binom
 from torch import nn
 
 from .tables import aligned_table
-from .timing import alternate, default_device, quartiles
+from .timing import LEAST_ROUNDS, alternate, default_device, quartiles
 
 DEVICE = default_device()
 MAX_SECONDS = 30.0
@@ -31,7 +31,10 @@ class DifferentError(Exception):
 
 @dataclass(frozen=True)
 class Sides:
-    """What a case times: one unit of work a side. `check` raises DifferentError unless they may be compared."""
+    """What a case times: one unit of work a side. `check` raises DifferentError unless they may be compared.
+
+    In a case of another unit than ms, the sides are not timed, but return the quantity.
+    """
 
     check: Callable[[], None]
     ours: Callable[[], Any]
@@ -46,20 +49,21 @@ class Case:
     names: tuple[str, str]
     target: float | None
     build: Callable[[], Sides]
+    unit: Literal["ms", "MiB"] = "ms"
 
 
 CASES: dict[str, Case] = {}
 
 
 def case(
-    name: str, ours: str, reference: str, target: float | None = None
+    name: str, ours: str, reference: str, target: float | None = None, unit: Literal["ms", "MiB"] = "ms"
 ) -> Callable[[Callable[[], Sides]], Callable[[], Sides]]:
     """Registers a function that builds the sides; `target` is the highest ratio ours / reference that is fine."""
 
     def register(build: Callable[[], Sides]) -> Callable[[], Sides]:
         if name in CASES:
             raise ValueError(f"case {name!r} is registered twice")
-        CASES[name] = Case(name, (ours, reference), target, build)
+        CASES[name] = Case(name, (ours, reference), target, build, unit)
         return build
 
     return register
@@ -73,14 +77,15 @@ def measure(case: Case, rounds: int, max_seconds: float = MAX_SECONDS) -> dict[s
     torch.manual_seed(0)
     sides = case.build()
     sides.check()
-    seconds = alternate({"ours": sides.ours, "reference": sides.reference}, rounds, max_seconds=max_seconds)
-    ratios = [a / b for a, b in zip(seconds["ours"], seconds["reference"], strict=True)]
+    values = measurements(sides, case.unit, rounds, max_seconds)
+    ratios = [a / b for a, b in zip(values["ours"], values["reference"], strict=True)]
     low, high = median_interval(ratios)
     over = case.target is not None and low > case.target
     return {
         "name": case.name,
-        "ours": summary(case.names[0], seconds["ours"]),
-        "reference": summary(case.names[1], seconds["reference"]),
+        "unit": case.unit,
+        "ours": summary(case.names[0], values["ours"], case.unit),
+        "reference": summary(case.names[1], values["reference"], case.unit),
         "rounds": len(ratios),
         "ratio": statistics.median(ratios),
         "ratio_interval": [low, high],
@@ -89,12 +94,23 @@ def measure(case: Case, rounds: int, max_seconds: float = MAX_SECONDS) -> dict[s
     }
 
 
-def summary(name: str, seconds: list[float]) -> dict[str, Any]:
-    """Median and quartiles of one side in milliseconds."""
+def measurements(sides: Sides, unit: str, rounds: int, max_seconds: float) -> dict[str, list[float]]:
+    """What every round gave for the two sides, which take turns: seconds, or what they return, in few rounds."""
+    both = {"ours": sides.ours, "reference": sides.reference}
+    if unit == "ms":
+        return alternate(both, rounds, max_seconds=max_seconds)
+    turns = [{name: side() for name, side in both.items()} for _ in range(min(rounds, LEAST_ROUNDS))]
+    return {name: [turn[name] for turn in turns] for name in both}
+
+
+def summary(name: str, values: list[float], unit: str = "ms") -> dict[str, Any]:
+    """Median and quartiles of one side, of seconds in milliseconds."""
+    factor = 1e3 if unit == "ms" else 1
+    suffix = unit.lower()
     return {
         "name": name,
-        "median_ms": 1e3 * statistics.median(seconds),
-        "quartiles_ms": [1e3 * q for q in quartiles(seconds)],
+        f"median_{suffix}": factor * statistics.median(values),
+        f"quartiles_{suffix}": [factor * q for q in quartiles(values)],
     }
 
 
@@ -188,7 +204,7 @@ def assert_same_gradients(ours: nn.Module, reference: nn.Module, exact: bool = F
 
 
 HEADER = (
-    *("case", "ours / reference", "ours ms", "reference ms", "rounds"),
+    *("case", "ours / reference", "ours", "reference", "rounds"),
     *("ratio", "95 % interval", "speed-up", "target", "verdict"),
 )
 
@@ -196,7 +212,9 @@ HEADER = (
 def row(result: dict[str, Any]) -> tuple[str, ...]:
     """One measured case as the cells of the table; the speed-up is 1 / ratio."""
     names = f"{result['ours']['name']} / {result['reference']['name']}"
-    sides = [with_quartiles(side["median_ms"], side["quartiles_ms"]) for side in (result["ours"], result["reference"])]
+    unit = result["unit"]
+    keys = (f"median_{unit.lower()}", f"quartiles_{unit.lower()}")
+    sides = [with_quartiles(*(result[side][key] for key in keys)) + f" {unit}" for side in ("ours", "reference")]
     low, high = result["ratio_interval"]
     ratio = (f"{result['ratio']:.3f}", f"{low:.3f}–{high:.3f}", f"{1 / result['ratio']:.3g}x")
     target = "" if result["target"] is None else f"{result['target']:.2f}"

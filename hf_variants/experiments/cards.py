@@ -16,8 +16,9 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 
-from . import classification_figures, classification_sections, growth_plots, growth_report
+from . import classification_costs, classification_figures, classification_sections, growth_plots, growth_report
 from .card_texts import CITATIONS, TASKS
+from .classification_figures import FLOOR_ARM
 from .plots import COST_QUALITY, LOSS_CURVES
 from .results import CAUSAL_LM, CLASSIFICATION, build_results
 from .samples import SAMPLES, has_written, written_sections
@@ -81,7 +82,16 @@ def _arms_table(results: Mapping[str, Any], highlight: str | None = None) -> str
         ]
         for arm, row in results["arms"].items()
     ]
+    rows += _floor_rows(results, ["", "", *metrics, "", "", "", ""])
     return markdown_table(*present_columns([*columns, "peak memory (MB)"], rows))
+
+
+def _floor_rows(results: Mapping[str, Any], columns: Sequence[str]) -> list[list[str]]:
+    """The floor's row below the arms, if there is one: the metrics that it has, one fit and hence without interval."""
+    if not results.get("floor"):
+        return []
+    found = results["floor"]["metrics"].get(results["split"], {})
+    return [[FLOOR_ARM, *(number(found.get(name), 3) for name in columns)]]
 
 
 def _shown_metrics(results: Mapping[str, Any]) -> list[str]:
@@ -116,6 +126,7 @@ def _view_section(results: Mapping[str, Any], view: str) -> str:
     left_out = results["views_omitted"][view]
     omitted = [f"* {row['arm']} against {row['against']}: left out, {row['reason']}." for row in left_out]
     parts += ["\n".join(omitted)] if omitted else []
+    parts += classification_costs.cost_section(results) if view == "equal_time" else []
     return "\n\n".join(parts if len(parts) > 1 else [*parts, "No pair of arms to compare."])
 
 
@@ -228,9 +239,18 @@ def _interval_note(results: Mapping[str, Any]) -> str:
     if results["objective"] == CLASSIFICATION:
         text = f"The {_with_unit(results).replace('_', ' ')} is that of the finished models, over {seeds}"
     text += "; ± is half the width of the 95 % t interval." if count > 1 else "; one seed gives no interval."
-    sources = {row["speed_source"] for row in results["arms"].values()}
-    where = "in a separate quiet run" if sources == {"quiet run"} else "during training, beside whatever else ran"
-    return f"{text} Speed was measured {where}."
+    return f"{text} {_speed_note(results['arms'])}"
+
+
+def _speed_note(arms: Mapping[str, Any]) -> str:
+    """Where speeds come from. What a quiet run cannot say of an arm (a frozen encoder's) was measured in training."""
+    busy = [arm for arm, row in arms.items() if row["speed_source"] != "quiet run"]
+    if not busy:
+        return "Speed was measured in a separate quiet run."
+    if all(row["inference_ms"] is None for row in arms.values()):
+        return "Speed was measured during training, beside whatever else ran."
+    during = f"the tokens/s of {', '.join(busy)} during training, beside whatever else ran"
+    return f"Speed was measured in a separate quiet run, but {during}."
 
 
 def _with_unit(results: Mapping[str, Any]) -> str:
@@ -254,14 +274,17 @@ def _samples_link(results: Mapping[str, Any]) -> str:
 
 
 def console_table(results: Mapping[str, Any]) -> str:
-    """Arms with parameters, loss ± CI and tokens/s as aligned plain text, and the verdict below."""
+    """Arms with parameters, loss ± CI and tokens/s as aligned plain text, what they cost, and the verdict below."""
     header = ["arm", "parameters", f"{results['split']} {results['metric']} ± 95 % CI", "tokens/s"]
     rows = [
         [arm, number(row["parameters"]), summary_text(_metric(results, arm, results["metric"])),
          number(row["tokens_per_second"], 0)]
         for arm, row in results["arms"].items()
     ]  # fmt: skip
-    return "\n".join([aligned_table(header, rows), "", textwrap.fill(results["verdict"], 100)])
+    rows += _floor_rows(results, ["", results["metric"], ""])
+    costs = classification_costs.cost_table(results)
+    tables = [aligned_table(header, rows)] + ([aligned_table(*costs)] if costs else [])
+    return "\n\n".join([*tables, textwrap.fill(results["verdict"], 100)])
 
 
 # ---------------------------------------------------------------- model cards

@@ -3,6 +3,7 @@
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def bytes_per_token(tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
     if _is_byte_level(backend):
         added = {token["id"]: token["content"] for token in backend["added_tokens"]}
         sizes = {i: len(_utf8(added[i])) if i in added else len(name) for i, name in ordinary.items()}
-    elif backend["model"]["type"] == "WordLevel" and all(len(name) == 1 for name in ordinary.values()):
+    elif _is_characters(backend, ordinary.values()):
         sizes = {i: len(_utf8(name)) for i, name in ordinary.items()}
     else:
         return None
@@ -173,6 +174,12 @@ def _is_byte_level(backend: dict[str, Any]) -> bool:
     kinds = [part.get("type") for part in parts]
     prefix = any(part.get("type") == "ByteLevel" and part["add_prefix_space"] for part in parts[:1] + parts[2:])
     return kinds[1] == "ByteLevel" and kinds.count("ByteLevel") > 1 and backend["normalizer"] is None and not prefix
+
+
+def _is_characters(backend: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether every token is a single character of the text as it is."""
+    is_plain = backend["model"]["type"] == "WordLevel" and backend["normalizer"] is None
+    return is_plain and all(len(name) == 1 for name in names)
 
 
 def _utf8(text: str) -> bytes:

@@ -27,6 +27,16 @@ def about(text: str, default: Any = None, factory: Callable[[], Any] | None = No
     return field(default=default, metadata={"help": text})
 
 
+def non_defaults(arguments: Any) -> dict[str, Any]:
+    """The fields of a dataclass of arguments that differ from their default."""
+    found = {}
+    for f in dataclasses.fields(arguments):
+        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if getattr(arguments, f.name) != default:
+            found[f.name] = getattr(arguments, f.name)
+    return found
+
+
 def refuse_unknown(content: dict[str, Any], allowed: Sequence[str], where: str) -> None:
     """Raises InputError for the first key that is not allowed, with the nearest allowed one."""
     for key in content:
@@ -96,7 +106,8 @@ def check_range(
     """Raises InputError unless low <= value <= high (low < value where `low_open`)."""
     too_low = low is not None and (value <= low if low_open else value < low)
     if too_low or (high is not None and value > high) or value != value:
-        bounds = f"{'above' if low_open else 'from'} {low}" + (f" to {high:.6g}" if high is not None else " up")
+        end = "up" if high is None else f"to {high if isinstance(high, int) else format(high, '.6g')}"
+        bounds = f"{'above' if low_open else 'from'} {low} {end}"
         raise InputError(f"{where}: {value}; allowed: {bounds}")
 
 

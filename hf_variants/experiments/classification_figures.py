@@ -14,6 +14,7 @@ TEXTS = {
     CONFUSION: "True against predicted classes of the baseline",
 }
 FLOOR = "TF-IDF floor"
+FLOOR_ARM = "floor: TF-IDF + logistic regression"  # in tables of arms
 
 
 def figure_tables(results: Mapping[str, Any], name: str) -> dict[str, Any]:

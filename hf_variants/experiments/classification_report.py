@@ -60,13 +60,17 @@ def intervals(
 
 
 def prediction_rows(examples: Examples, scores: Scores) -> list[dict[str, Any]]:
-    """A row per example: its number, text, second text, label where there is one, and what was predicted."""
+    """A row per example: its row in the source, text, second text, label where there is one, and what was predicted.
+
+    Rows are numbered as error messages about them do, or from 0 where examples come from no source.
+    """
     columns = {name: scores[name] for name in ("label", "probability", "prediction", "loss") if name in scores}
+    places = range(len(examples)) if examples.rows is None else examples.rows
     rows = []
-    for number, text in enumerate(examples.texts):
+    for number, (place, text) in enumerate(zip(places, examples.texts, strict=True)):
         pair = {} if examples.pairs is None else {"pair": examples.pairs[number]}
         values = {name: np.asarray(column[number]).tolist() for name, column in columns.items()}
-        rows.append({"example": number, "text": text} | pair | values)
+        rows.append({"row": place, "text": text} | pair | values)
     return rows
 
 

@@ -9,11 +9,17 @@ from typing import Any
 
 from .classification_figures import FLOOR, TEXTS, drawn_figures
 from .tables import DASH, markdown_table, number, present_columns
+from .word_vectors import WordVectorReport
 
 _INTERVALS_NOTE = (
     "Of the published weights (the seed that was best on validation), with 95 % percentile intervals over resamples "
     "of the test examples. They say what another test split could have shown of these weights; what another seed "
     "would have trained is in the table of arms."
+)
+_PAIRS_NOTE = (
+    "Arm minus against, of one seed and on the same test examples, with 95 % percentile intervals of a paired "
+    "bootstrap over the examples. They say what another test split could have shown of these two models. Verdicts, "
+    "which are about other seeds too, are in the comparisons above."
 )
 _FLOOR_NOTE = (
     "The floor is logistic regression on TF-IDF of words and pairs of words, its regularisation chosen on validation, "
@@ -36,6 +42,7 @@ def report_sections(results: Mapping[str, Any]) -> list[str]:
         rows[FLOOR] = results["floor"]["classification"]
     parts = ["## Classification", intervals_table(rows), _INTERVALS_NOTE]
     parts += [_FLOOR_NOTE] if results.get("floor") else []
+    parts += [_pairs_table(results["pairs"]), _PAIRS_NOTE] if results.get("pairs") else []
     parts += ["\n".join(f"* {arm}: {_training(row)}." for arm, row in results["arms"].items())]
     return parts + [f"![{TEXTS[name]}]({name})" for name in drawn_figures(results)]
 
@@ -66,6 +73,16 @@ def intervals_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(*present_columns(["arm", *(n.replace("_", " ") for n in names), "threshold"], cells))
 
 
+def _pairs_table(pairs: Sequence[Mapping[str, Any]]) -> str:
+    metric = pairs[0]["metric"].replace("_", " ")
+    rows = [
+        [pair["arm"], pair["against"], str(pair["seed"]), number(pair["examples"]), f"{pair['difference']:+.3f}",
+         f"{pair['ci95'][0]:+.3f} to {pair['ci95'][1]:+.3f}"]
+        for pair in pairs
+    ]  # fmt: skip
+    return markdown_table(["arm", "against", "seed", "examples", f"difference in {metric}", "95 % CI"], rows)
+
+
 def _interval(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return DASH
@@ -84,4 +101,6 @@ def _threshold(about: Mapping[str, Any]) -> str:
 def _training(row: Mapping[str, Any]) -> str:
     training = row["hyperparameters"].get("training") or {}
     text = _TRAINS[training.get("train") or "full"]
-    return f"{text} ({number(row['trainable_parameters'])} of {number(row['parameters'])} parameters)"
+    text += f" ({number(row['trainable_parameters'])} of {number(row['parameters'])} parameters)"
+    found = row.get("word_vectors")
+    return f"{text}; {WordVectorReport(found['found'], found['missing'])}" if found else text

@@ -32,6 +32,7 @@ from .checking import DivergedError, as_mapping, as_whole
 from .classification_figures import TEXTS as FIGURES
 from .classification_figures import drawn_figures, plot_classification
 from .classification_floor import floor_record
+from .classification_pairs import PAIRS, update_pairs
 from .growth_plots import TEXTS as GROWTH_PLOTS
 from .growth_plots import drawn_plots, plot_growing
 from .models import build_config
@@ -375,14 +376,18 @@ class Runner:
         about |= {"seeds_of": {arm: self.comparison.seeds_of(arm) for arm in self.comparison.arms}}
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
         measured = read_json(timing) if timing.exists() else None
-        floor = read_json(self.records / FLOOR) if (self.records / FLOOR).exists() else None
+        floor, pairs = (
+            read_json(self.records / name) if (self.records / name).exists() else None for name in (FLOOR, PAIRS)
+        )
         try:
-            return build_results(about, list(self.finished()), measured, self.trials(), floor)
+            return build_results(about, list(self.finished()), measured, self.trials(), floor, pairs)
         except ValueError as error:
             raise InputError(f"{self.records}: {error}") from None
 
     def report(self) -> dict[str, Any]:
         """Writes results.json, report.md, what the models wrote, and the plots; returns the results."""
+        own = self.comparison
+        update_pairs(self.records / PAIRS, list(self.finished()), self.run_folder, own.baseline, own.metric)
         results = self.results()
         write_json(self.folder / "results.json", results)
         plot_loss_curves(results, self.folder / LOSS_CURVES)

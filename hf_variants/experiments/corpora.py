@@ -10,26 +10,25 @@ Whatever the source, the result is the same: lists of documents under `train`, `
 and what stands before the answer, up to and with the colon, is the prompt that a finished model answers.
 """
 
-import bisect
+import array
 import functools
-import gzip
 import hashlib
-import itertools
-import json
 import os
 import random
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .arguments import DataArguments, InputError
+from .text_files import SUFFIXES, Row, read_rows, require_columns
 
 SPLITS = ("train", "validation", "test")
-SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 SPLIT_SEED = 20260101  # fixed: a change would move documents between train and test
 PACKAGE = "package:"  # before the name of a Python package that holds a model
 ANSWER = "\nAnswer:"  # ends a prompt; without the space, which BPE joins with the word that follows
@@ -64,10 +63,21 @@ def fingerprint(splits: dict[str, list[str]]) -> str:
     digest = hashlib.sha256()
     for split in SPLITS:
         for text in splits.get(split, []):
-            encoded = text.encode("utf-8", "surrogatepass")
-            digest.update(f"{split}:{len(encoded)}:".encode())
-            digest.update(encoded)
+            add_document(digest, split, [text])
     return "sha256:" + digest.hexdigest()
+
+
+def add_document(digest: Any, split: str, pieces: Iterable[str]) -> int:
+    """Adds a document to a fingerprint, and returns its bytes in UTF-8. Its pieces are read twice."""
+    size = sum(len(_utf8(piece)) for piece in pieces)
+    digest.update(f"{split}:{size}:".encode())
+    for piece in pieces:
+        digest.update(_utf8(piece))
+    return size
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def find_local(name: str) -> Path | None:
@@ -115,24 +125,38 @@ def load_split(arguments: DataArguments, split: str) -> list[str]:
 def _sources(arguments: DataArguments) -> tuple[dict[str, list[str]], str | None, bool]:
     """Documents by split, the licence where it is known, and whether they are questions with answers."""
     name, asks = arguments.dataset, arguments.question_column is not None
-    columns = (arguments.question_column, arguments.answer_column) if asks else (arguments.text_column,)
     if name.startswith("builtin/"):
-        splits, license = _builtin(name)
+        splits, license = load_builtin(name)
         return _complete(splits, arguments), license, name in QUESTIONS
-    splits = {split: _documents(rows, name, split) for split, rows in load_rows(arguments, columns).items()}
+    rows = load_rows(arguments, text_columns(arguments))
+    splits = {split: list(as_documents(found, name, split)) for split, found in rows.items()}
     return _complete(splits, arguments), None, asks
 
 
-def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
+def text_columns(arguments: DataArguments) -> tuple[str, ...]:
+    """The columns that a document is made of: that of the text, or those of question and answer."""
+    if arguments.question_column is None:
+        return (arguments.text_column,)
+    return arguments.question_column, arguments.answer_column
+
+
+def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[Row]]:
     """The values of `columns` in every row, by split, from whatever is not built in. A text file is one row.
 
     Raises InputError where there is no such data or column.
     """
-    name = arguments.dataset
-    if is_url(name):
-        return {"train": read_file(download(name, arguments.sha256), columns)}
-    local = find_local(name)
-    return _from_hub(arguments, columns) if local is None else read_path(local, columns)
+    local = local_files(arguments)
+    if local is None:
+        return {split: list(hub_rows(table, columns, place)) for split, table, place in hub_tables(arguments)}
+    return {split: list(read_rows(file, columns)) for split, file in local.items()}
+
+
+def local_files(arguments: DataArguments) -> dict[str, Path] | None:
+    """The file of each split of a path or URL, which is fetched; None for a data set of the Hub."""
+    if is_url(arguments.dataset):
+        return {"train": download(arguments.dataset, arguments.sha256)}
+    local = find_local(arguments.dataset)
+    return None if local is None else split_files(local)
 
 
 def is_url(name: str) -> bool:
@@ -140,17 +164,15 @@ def is_url(name: str) -> bool:
     return urllib.parse.urlparse(name).scheme in ("http", "https")
 
 
-def _documents(rows: Sequence[tuple[Any, ...]], name: str, split: str) -> list[str]:
-    """One document per row: the text itself, or a question with its answer."""
-    documents = []
+def as_documents(rows: Iterable[Row], name: str, split: str) -> Iterator[str]:
+    """One document per row: the text itself, or a question with its answer. Raises InputError, naming the row."""
     for number, values in enumerate(rows):
         if len(values) == 2 and type(values[1]) is int:  # {"answer": 42} in a JSON file
             values = (values[0], str(values[1]))
         texts = [_text(value, f"{name}: {split}: row {number}") for value in values]
         if len(texts) == 2 and ANSWER in texts[0]:
             raise InputError(f"{name}: {split}: row {number}: the question contains a line that begins with 'Answer:'")
-        documents.append(texts[0] if len(texts) == 1 else f"Question: {texts[0]}{ANSWER} {texts[1]}")
-    return documents
+        yield texts[0] if len(texts) == 1 else f"Question: {texts[0]}{ANSWER} {texts[1]}"
 
 
 def as_question(document: str) -> tuple[str, str]:
@@ -177,24 +199,39 @@ def _complete(splits: dict[str, list[str]], arguments: DataArguments) -> dict[st
 def cut(texts: list[str], fractions: list[float]) -> dict[str, list[str]]:
     """Splits one text by position; several as whole documents in a seeded order, by their share of the characters."""
     if len(texts) == 1:
-        edges = _edges(len(texts[0]), fractions)
-        pieces = [[texts[0][start:end]] for start, end in zip(edges, edges[1:], strict=False)]
-    else:
-        order = list(range(len(texts)))
-        random.Random(SPLIT_SEED).shuffle(order)
-        ends = list(itertools.accumulate(len(texts[i]) for i in order))
-        edges = [bisect.bisect_right(ends, edge) for edge in _edges(sum(map(len, texts)), fractions)]
-        pieces = [[texts[i] for i in sorted(order[a:b])] for a, b in zip(edges, edges[1:], strict=False)]
-    return {name: piece for name, piece, share in zip(SPLITS, pieces, fractions, strict=True) if share > 0}
+        return {split: [texts[0][start:end]] for split, (start, end) in cut_text(len(texts[0]), fractions).items()}
+    chosen = cut_documents(array.array("q", map(len, texts)), fractions)
+    return {split: [texts[i] for i in rows.tolist()] for split, rows in chosen.items()}
+
+
+def cut_text(length: int, fractions: list[float]) -> dict[str, tuple[int, int]]:
+    """Where the part of each split begins and ends in one text of so many characters."""
+    edges = _edges(length, fractions)
+    return {s: (edges[i], edges[i + 1]) for i, s in enumerate(SPLITS) if fractions[i] > 0}
+
+
+def cut_documents(lengths: Sequence[int], fractions: list[float]) -> dict[str, np.ndarray]:
+    """The numbers of the documents of each split, rising; `lengths` are their characters."""
+    order = array.array("q", range(len(lengths)))
+    random.Random(SPLIT_SEED).shuffle(order)
+    ends = np.cumsum(np.asarray(lengths, dtype=np.int64)[np.asarray(order, dtype=np.int64)])
+    edges = np.searchsorted(ends, _edges(int(ends[-1]) if len(ends) else 0, fractions), side="right")
+    places = zip(SPLITS, edges, edges[1:], fractions, strict=False)
+    return {split: np.sort(order[start:end]) for split, start, end, share in places if share > 0}
 
 
 def _edges(count: int, fractions: list[float]) -> list[int]:
     return [round(count * sum(fractions[:i])) for i in range(len(fractions) + 1)]
 
 
+def first_characters(characters: int, fraction: float) -> int:
+    """How many characters `data_fraction` keeps."""
+    return max(1, round(fraction * characters))
+
+
 def _first(texts: list[str], fraction: float) -> list[str]:
     """The first `fraction` of the characters, the last document cut short."""
-    left, kept = max(1, round(fraction * sum(map(len, texts)))), []
+    left, kept = first_characters(sum(map(len, texts)), fraction), []
     for text in texts:
         kept.append(text[:left])
         left -= len(text)
@@ -206,7 +243,8 @@ def _first(texts: list[str], fraction: float) -> list[str]:
 # ---- sources -------------------------------------------------------------------------------------------------------
 
 
-def _builtin(name: str) -> tuple[dict[str, list[str]], str]:
+def load_builtin(name: str) -> tuple[dict[str, list[str]], str]:
+    """The documents of a built-in corpus by split, and its licence."""
     if name not in BUILTIN:
         raise InputError(f"data.dataset: '{name}'; built in are: {', '.join(BUILTIN)}")
     texts, license = BUILTIN[name]()
@@ -283,11 +321,6 @@ def download(url: str, sha256: str | None) -> Path:
     return target
 
 
-def read_path(path: Path, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """A file (one split, `train`) or a folder with files named train, validation and test; see `read_file`."""
-    return {split: read_file(file, columns) for split, file in split_files(path).items()}
-
-
 def split_files(path: Path) -> dict[str, Path]:
     """The file of each split of a folder, or `train` alone for a file. Raises InputError where there is none."""
     if path.is_file():
@@ -305,77 +338,21 @@ def split_files(path: Path) -> dict[str, Path]:
     return found
 
 
-def read_file(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The values of `columns` in each row of one file; a text file is a single row with a single value."""
-    suffix = suffix_of(path)
-    if suffix in (".txt", ".txt.gz"):
-        if len(columns) > 1:
-            raise InputError(f"data.dataset: {path}: a text file has no columns {', '.join(columns)}")
-        return [(_read_text(path),)]
-    return _read_jsonl(path, columns) if suffix in (".jsonl", ".jsonl.gz") else _read_table(path, columns, suffix)
-
-
-def suffix_of(path: Path) -> str:
-    """Which of SUFFIXES a file's name ends with. Raises InputError where it is none of them."""
-    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
-    if suffix is None:
-        raise InputError(f"data.dataset: {path}: unknown kind of file; allowed: {', '.join(SUFFIXES)}")
-    return suffix
-
-
-def _read_text(path: Path) -> str:
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except gzip.BadGzipFile as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _read_jsonl(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    rows = []
-    for number, line in enumerate(_read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-            rows.append(tuple(content[column] for column in columns))
-        except (json.JSONDecodeError, KeyError, TypeError):
-            fields = " and ".join(f"'{column}'" for column in columns)
-            raise InputError(f"{path}: line {number}: not a JSON object with a field {fields}") from None
-    return rows
-
-
-def _read_table(path: Path, columns: Sequence[str], suffix: str) -> list[tuple[Any, ...]]:
-    import pandas
-
-    try:
-        if suffix == ".parquet":
-            table = pandas.read_parquet(path)
-        else:
-            separator = "\t" if suffix == ".tsv" else ","
-            table = pandas.read_csv(path, sep=separator, keep_default_na=False, dtype=str)
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    for column in columns:
-        if column not in table.columns:
-            raise InputError(f"{path}: no column '{column}'; there are: {', '.join(map(str, table.columns))}")
-    return list(zip(*(table[column].tolist() for column in columns), strict=True))
-
-
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{where}: text is expected, found {value!r}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in set(value)):
+        raise InputError(f"{where}: half of a surrogate pair, which is no character")
     return value
 
 
-def load_hub(arguments: DataArguments) -> Any:
-    """The `DatasetDict` of a Hub data set that needs no loading script (`datasets` 5 runs none)."""
+def load_hub(arguments: DataArguments, streaming: bool = False) -> Any:
+    """The `DatasetDict` of a Hub data set that needs no loading script (`datasets` 5 runs none); or as a stream."""
     import datasets
 
+    options = {"revision": arguments.dataset_revision, "streaming": streaming}
     try:
-        return datasets.load_dataset(arguments.dataset, arguments.dataset_config, revision=arguments.dataset_revision)
+        return datasets.load_dataset(arguments.dataset, arguments.dataset_config, **options)
     except Exception as error:  # noqa: BLE001 whatever the client raises, the user named something that can't be had
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
@@ -383,15 +360,15 @@ def load_hub(arguments: DataArguments) -> Any:
         ) from None
 
 
-def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
-    loaded = load_hub(arguments)
-    for split, table in loaded.items():
-        for column in columns:
-            if column not in table.column_names:
-                have = ", ".join(table.column_names)
-                raise InputError(f"data: {arguments.dataset} ({split}) has no column '{column}'; there are: {have}")
-    return {
-        split: list(zip(*(loaded[split][column] for column in columns), strict=True))
-        for split in SPLITS
-        if split in loaded
-    }
+def hub_tables(arguments: DataArguments, streaming: bool = False) -> list[tuple[str, Any, str]]:
+    """The splits of a Hub data set: their names, tables, and what they are called in errors."""
+    loaded = load_hub(arguments, streaming)
+    return [(split, loaded[split], f"data: {arguments.dataset} ({split})") for split in SPLITS if split in loaded]
+
+
+def hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:
+    """The values of `columns` in each row of a `Dataset` or `IterableDataset`."""
+    have = table.column_names or list(next(iter(table), {}))  # of a stream they may not be known before
+    require_columns(where, have, columns)
+    for batch in table.select_columns(list(columns)).iter(batch_size=1000):
+        yield from zip(*(batch[column] for column in columns), strict=True)

@@ -10,25 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch.utils.data import DataLoader, Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .arguments import InputError, TokenizerArguments
 from .corpora import Corpus, find_local, find_model
-from .words import train_words, word_special_tokens
+from .streams import TrainingText
+from .text_cleaning import check_steps
+from .tokenizer_training import TRAINED, clean_first, train_tokenizer
 
-ROLES = {
-    "[PAD]": "pad_token",
-    "[UNK]": "unk_token",
-    "[CLS]": "cls_token",
-    "[SEP]": "sep_token",
-    "[MASK]": "mask_token",
-    "[BOS]": "bos_token",
-    "[EOS]": "eos_token",
-}
-END_OF_TEXT = "<|endoftext|>"  # GPT-2's only special token: begins texts and ends them
-TRAINED = ("character", "words", "wordpiece", "bpe")  # kinds of tokenizer that are trained here
 CHUNK = 50_000  # characters that are tokenized at a time
 
 
@@ -36,98 +26,24 @@ CHUNK = 50_000  # characters that are tokenized at a time
 
 
 def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: int) -> PreTrainedTokenizerBase:
-    """The recipe's tokenizer: trained on the train split of `corpus`, or loaded by name."""
-    kind = arguments.tokenizer
-    if kind not in TRAINED:
-        return _load_tokenizer(kind)
-    train = {
-        "character": _train_characters,
-        "words": train_words,
-        "wordpiece": _train_wordpiece,
-        "bpe": _train_bpe,
-    }[kind]
-    backend = train(arguments, corpus.splits["train"])
-    roles = {ROLES[token]: token for token in special_tokens(arguments) if token in ROLES}
-    if kind == "bpe":
-        roles = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} | roles
-    names = (
-        ["input_ids", "token_type_ids", "attention_mask"] if kind == "wordpiece" else ["input_ids", "attention_mask"]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_max_length=max_length, model_input_names=names, **roles
-    )
-    tokenizer.clean_up_tokenization_spaces = False
-    return tokenizer
+    """The recipe's tokenizer: trained on the train split of `corpus`, or loaded by name. It cleans text if asked."""
+    if arguments.tokenizer in TRAINED:
+        return train_tokenizer(arguments, TrainingText(lambda: corpus.splits["train"]), max_length)
+    return clean_first(load_tokenizer(arguments.tokenizer), check_steps(arguments.clean))
 
 
-def special_tokens(arguments: TokenizerArguments) -> list[str]:
-    """The special tokens of a trained tokenizer. Left at the default, BPE has GPT-2's one, and words has two."""
-    if arguments.tokenizer == "bpe" and arguments.special_tokens == TokenizerArguments().special_tokens:
-        return [END_OF_TEXT]
-    if arguments.tokenizer == "words":
-        return word_special_tokens(arguments)
-    return list(arguments.special_tokens)
-
-
-def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, of `package:NAME` or of the Hub. Raises InputError where there is none."""
+    allowed = f"'{name}'; allowed: {', '.join(TRAINED)}, a folder, a Hub name"
+    where = find_local(name) or find_model(name)
     try:
-        return AutoTokenizer.from_pretrained(find_local(name) or find_model(name), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"tokenizer.tokenizer: '{name}'; allowed: {', '.join(TRAINED)}, a folder, a Hub name ({first})"
-        ) from None
-
-
-def _train_characters(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
-    """One token per character of the train split. Unseen characters become [UNK] where that token exists."""
-    specials = list(arguments.special_tokens)
-    characters = sorted(set().union(*map(set, texts)))
-    vocabulary = {token: index for index, token in enumerate(specials + characters)}
-    unknown = {"unk_token": "[UNK]"} if "[UNK]" in specials else {}
-    backend = Tokenizer(models.WordLevel(vocabulary, **unknown))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
-    backend.decoder = decoders.Fuse()
-    backend.add_special_tokens(specials)
-    return backend
-
-
-def _train_wordpiece(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
-    """BERT's WordPiece (arXiv:1810.04805) with its normalizer, pre-tokenizer and [CLS] … [SEP] template."""
-    specials = list(arguments.special_tokens)
-    if "[UNK]" not in specials:
-        raise InputError("tokenizer.special_tokens: WordPiece needs [UNK]")
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=arguments.lowercase)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=arguments.vocab_size, special_tokens=specials, show_progress=False)
-    backend.train_from_iterator(texts, trainer)
-    if {"[CLS]", "[SEP]"} <= set(specials):
-        backend.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]",
-            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-            special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
-        )
-    return backend
-
-
-def _train_bpe(arguments: TokenizerArguments, texts: Sequence[str]) -> Tokenizer:
-    """GPT-2's byte-level BPE (Radford et al., 2019): any text comes back byte for byte."""
-    specials = special_tokens(arguments)
-    if END_OF_TEXT not in specials:
-        raise InputError(f"tokenizer.special_tokens: bpe needs {END_OF_TEXT}")
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=arguments.vocab_size,
-        special_tokens=specials,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    return backend
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 a broken file raises anything; the user named something that is none
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"tokenizer.tokenizer: {allowed} ({first})") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a model without a tokenizer
+        raise InputError(f"tokenizer.tokenizer: {allowed} (there is no vocabulary)")
+    return tokenizer
 
 
 # ---- packed blocks -------------------------------------------------------------------------------------------------
@@ -144,14 +60,15 @@ def tokenize_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str])
     pieces: list[np.ndarray] = []
     for text in texts:
         chunks = _chunks(text)
-        for ids in _encode(tokenizer, chunks):
+        for ids in tokenize_chunks(tokenizer, chunks):
             pieces.append(np.asarray(ids, dtype=np.int32))
         if len(texts) > 1 and separator is not None and chunks:
             pieces.append(np.asarray([separator], dtype=np.int32))
     return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, chunks: list[str]) -> list[list[int]]:
+def tokenize_chunks(tokenizer: PreTrainedTokenizerBase, chunks: list[str]) -> list[list[int]]:
+    """Token ids of each text, no special ones added. Raises InputError where a character is unknown and can't be."""
     try:
         return tokenizer(chunks, add_special_tokens=False, verbose=False)["input_ids"] if chunks else []
     except Exception as error:  # tokenizers raises nothing more precise

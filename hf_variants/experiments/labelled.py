@@ -10,7 +10,7 @@ means nothing.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,13 +32,15 @@ class Examples:
     """The examples of one split, `n` of them.
 
     `pairs` are the second texts of pairs. `labels` is int64 `(n,)` for classes, int64 `(n, labels)` of 0 and 1 for
-    several labels at once, float32 `(n,)` for a number, and None where `why_unlabelled` says why.
+    several labels at once, float32 `(n,)` for a number, and None where `why_unlabelled` says why. `rows` are the rows
+    of the source that they come from, numbered as error messages do; `SPLIT:NUMBER` where splits were joined.
     """
 
     texts: list[str]
     pairs: list[str] | None = None
     labels: np.ndarray | None = None
     why_unlabelled: str | None = None
+    rows: list[int] | list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -47,7 +49,9 @@ class Examples:
         """Those of `rows`, in that order."""
         texts = [self.texts[row] for row in rows]
         pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
-        return Examples(texts, pairs, None if self.labels is None else self.labels[rows], self.why_unlabelled)
+        labels = None if self.labels is None else self.labels[rows]
+        places = None if self.rows is None else [self.rows[row] for row in rows]
+        return Examples(texts, pairs, labels, self.why_unlabelled, places)
 
     def keys(self) -> list[Hashable]:
         """What is equal for equal texts, whatever their case and spaces, and for a pair in either order."""
@@ -62,7 +66,8 @@ class Examples:
 class LabelledCorpus:
     """Examples by split. `hub_id` is set only where they came from the Hub under that name.
 
-    `skipped` counts the rows of each split of the source that were left out for being bad.
+    `skipped` counts the rows of each split of the source that were left out for being bad. `cut` names the splits that
+    were cut, so that one file of the source holds the examples of all of them.
     """
 
     name: str
@@ -73,6 +78,7 @@ class LabelledCorpus:
     language: str = "en"
     hub_id: str | None = None
     skipped: dict[str, int] = field(default_factory=dict)
+    cut: tuple[str, ...] = ()
     fingerprint: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -141,28 +147,37 @@ def load_labelled(data: DataArguments, labels: LabelArguments) -> LabelledCorpus
         if not splits[split].texts:
             why = f": all {skipped[split]} rows were bad" if skipped[split] else ""
             raise InputError(f"data: {data.dataset}: the {split} split is empty{why}")
-    splits = _complete(splits, data, scheme, fractions)
     return LabelledCorpus(
         name=data.dataset,
-        splits=splits,
+        splits=_complete(splits, data, scheme, fractions),
         label_names=scheme.names,
         problem_type=scheme.problem_type,
         license=data.license or license,
         language=data.language,
         hub_id=hub_id,
         skipped={split: count for split, count in skipped.items() if count},
+        cut=_cut_splits(tables, data.join_splits),
     )
 
 
-def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str) -> tuple[Examples, list[str], str]:
-    """One split as it is, nothing cut: its examples, the label names and the problem type. A single file is any split.
+@dataclass
+class LabelledSplit:
+    """The examples of one split alone, what their labels are, and how many rows of the source were skipped."""
+
+    examples: Examples
+    label_names: list[str]
+    problem_type: str
+    skipped: int = 0
+
+
+def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str) -> LabelledSplit:
+    """One split as it is, nothing cut but what is built in. A single file is any split.
 
     Of an unlabelled split alone, neither names nor problem type are known: these are empty then. Raises InputError
     where there is no such split, and as `load_labelled` does.
     """
     if data.dataset.startswith("builtin/"):  # has its split by being cut
-        corpus = load_labelled(data, labels)
-        return corpus.splits[split], corpus.label_names, corpus.problem_type
+        return split_of(load_labelled(data, labels), split)
     tables, _, _, _ = _source(data, labels)
     if len(tables) == 1:
         tables = {split: next(iter(tables.values()))}
@@ -172,10 +187,22 @@ def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str)
         scheme = Scheme(labels, "", [])
     else:
         scheme = _scheme({"train": tables.get("train", tables[split])}, data, labels)
-    examples, _ = _read(tables[split], "test", data.text_column, scheme)
+    examples, skipped = _read(tables[split], "test", data.text_column, scheme)
     if not examples.texts:
         raise InputError(f"data: {data.dataset}: the {split} split is empty")
-    return _unlabelled_if_alike(examples, scheme), scheme.names, scheme.problem_type
+    return LabelledSplit(_unlabelled_if_alike(examples, scheme), scheme.names, scheme.problem_type, skipped)
+
+
+def split_of(corpus: LabelledCorpus, split: str) -> LabelledSplit:
+    """One split of a corpus; of one that was cut, the skipped rows are those of what it was cut from.
+
+    Raises InputError where there is no such split.
+    """
+    if split not in corpus.splits:
+        raise InputError(f"data: {corpus.name} has no {split} split; there are: {', '.join(corpus.splits)}")
+    same_source = corpus.cut if split in corpus.cut else (split,)
+    skipped = sum(corpus.skipped.get(name, 0) for name in same_source)
+    return LabelledSplit(corpus.splits[split], corpus.label_names, corpus.problem_type, skipped)
 
 
 def _says_nothing(table: Table, labels: LabelArguments) -> bool:
@@ -220,20 +247,21 @@ def _read(table: Table, split: str, text_column: str, scheme: Scheme) -> tuple[E
     columns = [text_column] + ([arguments.pair_column] if arguments.pair_column else [])
     why = _why_unlabelled(table, labels) if split == "test" else None
     table.require(columns if why else columns + labels)
-    texts, values, skipped = [], [], 0
+    texts, values, rows = [], [], []
     cells = table.rows(labels) if why is None else [()] * len(table)
     for number, (row, cell) in enumerate(zip(table.rows(columns), cells, strict=True)):
         try:
             found = [_text(value, column) for value, column in zip(row, columns, strict=True)]
             values.append(None if why else scheme.read(cell))
             texts.append(found)
+            rows.append(table.numbers[number])
         except BadRowError as error:
             if arguments.on_bad_row == "error":
                 hint = "labels.on_bad_row: skip leaves such rows out"
                 raise InputError(f"{table.place(number)}: {error} ({hint})") from None
-            skipped += 1
     pairs = [row[1] for row in texts] if arguments.pair_column else None
-    return Examples([row[0] for row in texts], pairs, None if why else scheme.array(values), why), skipped
+    examples = Examples([row[0] for row in texts], pairs, None if why else scheme.array(values), why, rows)
+    return examples, len(table) - len(rows)
 
 
 def _text(value: Any, column: str) -> str:
@@ -278,6 +306,13 @@ def _unlabelled_if_alike(examples: Examples, scheme: Scheme) -> Examples:
     return dataclasses.replace(examples, labels=None, why_unlabelled=f"all {len(examples)} labels are {one}")
 
 
+def _cut_splits(sources: Collection[str], join: bool) -> tuple[str, ...]:
+    """The splits that are cut from the same rows, given those that the source has."""
+    if "validation" in sources and not join:
+        return ()
+    return SPLITS if join else tuple(split for split in SPLITS if split != "test" or "test" not in sources)
+
+
 def _join(splits: dict[str, Examples], name: str) -> Examples:
     parts = [splits[split] for split in SPLITS if split in splits]
     for split, examples in splits.items():
@@ -285,7 +320,8 @@ def _join(splits: dict[str, Examples], name: str) -> Examples:
             raise InputError(f"data.join_splits: the {split} split of {name} is unlabelled: {examples.why_unlabelled}")
     pairs = None if parts[0].pairs is None else [text for part in parts for text in part.pairs]
     labels = np.concatenate([part.labels for part in parts])
-    return Examples([text for part in parts for text in part.texts], pairs, labels)
+    rows = [f"{split}:{row}" for split in SPLITS if split in splits for row in splits[split].rows]
+    return Examples([text for part in parts for text in part.texts], pairs, labels, rows=rows)
 
 
 def _cut(splits: dict[str, Examples], fractions: list[float], problem_type: str, name: str) -> dict[str, Examples]:
@@ -344,4 +380,13 @@ def _spell(label: Any, names: list[str], problem_type: str) -> str:
     return " and ".join(f"'{names[i]}'" for i in np.flatnonzero(label)) or "none"
 
 
-__all__ = ["Examples", "LabelArguments", "LabelledCorpus", "fingerprint", "load_labelled", "load_labelled_split"]
+__all__ = [
+    "Examples",
+    "LabelArguments",
+    "LabelledCorpus",
+    "LabelledSplit",
+    "fingerprint",
+    "load_labelled",
+    "load_labelled_split",
+    "split_of",
+]

@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import normalizers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from . import classification_report as report
 from .arguments import DataArguments, InputError, Recipe, TrainingArguments
 from .corpora import Corpus
-from .data import TRAINED, build_tokenizer
+from .data import build_tokenizer
 from .labelled import Examples, LabelledCorpus, load_labelled
-from .text_cleaning import as_normalizer, check_steps, clean
+from .text_cleaning import check_steps
 
 POOL = 64  # batches among which examples are sorted by length
 PREDICTIONS = "predictions.jsonl"  # of the test split, in a run's folder
@@ -284,20 +283,12 @@ def prepare_examples(recipe: Recipe, objective_class: type) -> PreparedExamples:
 
 
 def _build_tokenizer(recipe: Recipe, corpus: LabelledCorpus) -> PreTrainedTokenizerBase:
-    """The recipe's tokenizer, which cleans text itself where it is to be cleaned; a trained one saw clean text."""
-    steps = recipe.tokenizer.clean
-    check_steps(steps)
+    """The recipe's tokenizer, trained on all texts of the train split, second texts too; it can pad."""
     texts = {split: examples.texts + (examples.pairs or []) for split, examples in corpus.splits.items()}
-    if steps and recipe.tokenizer.tokenizer in TRAINED:
-        texts = {split: [clean(text, steps) for text in found] for split, found in texts.items()}
     tokenizer = build_tokenizer(recipe.tokenizer, Corpus(corpus.name, texts), recipe.data.block_size)
     tokenizer.model_max_length = recipe.data.block_size  # of a loaded one too: thresholds hold for this length
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise InputError("tokenizer: batches need a padding token, and this tokenizer has neither that nor an eos")
         tokenizer.pad_token = tokenizer.eos_token
-    if steps:
-        backend = tokenizer.backend_tokenizer
-        parts = [as_normalizer(steps)] + ([backend.normalizer] if backend.normalizer is not None else [])
-        backend.normalizer = normalizers.Sequence(parts)
     return tokenizer

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import DataArguments, InputError
-from .corpora import SPLITS, download, find_local, is_url, load_hub, split_files, suffix_of
+from .corpora import SPLITS, download, find_local, is_url, load_hub, split_files
+from .text_files import suffix_of
 
 MARK = " ||| "
 LINE, RECORD, ROW = "line {}", "row {} (1 is the first below the header)", "row {} (0 is the first)"

@@ -13,7 +13,7 @@ import hf_variants
 
 from .arguments import InputError, ModelArguments
 from .prepared import Prepared
-from .pretrained import load_pretrained, source_config
+from .pretrained import check_vocabulary, load_pretrained, source_config
 from .word_vectors import load_word_vectors
 
 
@@ -43,6 +43,8 @@ def build_config(
         if name not in known and name != "num_labels":  # which is written as id2label
             raise InputError(f"model.overrides: {config.model_type} has no field '{name}'{_near(name, known)}")
     _check_sizes(config, tokenizer, block_size)
+    if arguments.pretrained:
+        check_vocabulary(arguments, config, tokenizer)
     return config
 
 
@@ -81,8 +83,9 @@ def _near(name: str, known: dict[str, Any]) -> str:
 
 
 def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, block_size: int) -> None:
-    if config.vocab_size < len(tokenizer):
-        raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {len(tokenizer)}")
+    size = max(tokenizer.get_vocab().values()) + 1  # len() does not count ids that are left out
+    if config.vocab_size < size:
+        raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {size}")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < block_size:
         raise InputError(f"model: max_position_embeddings {positions} is below data.block_size {block_size}")

@@ -7,13 +7,16 @@ per token, and `metrics` names the `evaluate.Metric` classes that summarise an e
 model adds to the record (a dictionary). A recipe may name one of its own: `objective: my_objective.py:MyObjective`.
 """
 
+import functools
 import importlib.util
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
@@ -60,12 +63,21 @@ class MaskedLanguageModeling:
 
     def losses(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Per predicted token: "loss" in nats (with gradient), "prediction" and "label", each `(predicted,)`."""
-        labels = batch["labels"]
-        logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
-        scored = labels != IGNORED
-        logits, labels = logits[scored].float(), labels[scored]
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        scored = batch["labels"] != IGNORED
+        if _predicts_some(type(extract_model_from_parallel(model))):
+            logits = model(**inputs, prediction_mask=scored).logits
+        else:
+            logits = model(**inputs).logits[scored]
+        logits, labels = logits.float(), batch["labels"][scored]
         loss = F.cross_entropy(logits, labels, reduction="none")
         return {"loss": loss, "prediction": logits.detach().argmax(-1), "label": labels}
+
+
+@functools.cache
+def _predicts_some(model_class: type) -> bool:
+    """Whether a model can leave out the logits of tokens that are not predicted."""
+    return "prediction_mask" in inspect.signature(model_class.forward).parameters
 
 
 OBJECTIVES: dict[str, type] = {

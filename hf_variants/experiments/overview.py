@@ -65,6 +65,7 @@ def _cell(name: str, about: Mapping[str, Any], results: Mapping[str, Any]) -> di
         "data": {key: results["data"].get(key) for key in ("name", "fingerprint")},
         "results": f"{name}/results.json",
         "arms": arms,
+        **({"floor": results["floor"]["metrics"].get(results["split"], {})} if results.get("floor") else {}),
         "tests": _tests(results),
         "omitted": omitted,
     }

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from .classification_figures import FLOOR_ARM
 from .overview import VIEW_WORDS, main_test
 from .plots import CONTEXT_LENGTH
 from .significance import NO_DIFFERENCE, NO_VARIATION, ONE_SEED, format_p
@@ -53,6 +54,8 @@ def _rows(cells: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             speeds = [_times(row[key]) for key in ("training_speed_ratio", "inference_speed_ratio")]
             values = [summary_text(row["metrics"].get(cell["metric"])), summary_text(bits), *tests, *speeds]
             rows.append([cell_name, arm, number(row["parameters"]), *values, number(row["peak_memory_mb"], 0)])
+        if cell.get("floor"):
+            rows.append([cell_name, FLOOR_ARM, DASH, number(cell["floor"].get(cell["metric"]), 3), *[DASH] * 6])
     return header, rows
 
 
@@ -78,13 +81,19 @@ def _table_note(overview: Mapping[str, Any]) -> str:
     text += "arm minus baseline, and how many times as fast (tokens/s of training; forward passes for inference)."
     single = [name for name, cell in overview["cells"].items() if len(cell["seeds"]) == 1]
     text += f" One seed only, so no interval and no verdict: {', '.join(single)}." if single else ""
-    busy = [name for name, cell in overview["cells"].items() if not _is_timed(cell)]
+    busy = [_busy(name, cell) for name, cell in overview["cells"].items() if not _is_timed(cell)]
     text += f" Not timed in a quiet run yet, speed is that of training itself: {', '.join(busy)}." if busy else ""
     return text
 
 
 def _is_timed(cell: Mapping[str, Any]) -> bool:
     return all(row["speed_source"] == "quiet run" for row in cell["arms"].values())
+
+
+def _busy(name: str, cell: Mapping[str, Any]) -> str:
+    """A cell whose speeds come from training runs; with these arms, where others were timed."""
+    arms = [arm for arm, row in cell["arms"].items() if row["speed_source"] != "quiet run"]
+    return name if len(arms) == len(cell["arms"]) else f"{name} ({', '.join(arms)})"
 
 
 def _described(cells: Mapping[str, Any]) -> str:

@@ -1,17 +1,26 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Pretrained weights: from the Hub, a folder or an installed package, whole or some layers, in any model they fit."""
 
+import functools
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, DistilBertConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    DistilBertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from .. import growth
 from .arguments import InputError, ModelArguments
 from .corpora import find_model
+from .data import load_tokenizer
 
 
 def source_config(arguments: ModelArguments) -> PreTrainedConfig:
@@ -41,6 +50,38 @@ def _own_config(arguments: ModelArguments) -> PreTrainedConfig:
     )
 
 
+def check_vocabulary(arguments: ModelArguments, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises InputError where an id of the tokenizer means something else to the pretrained weights.
+
+    The tokenizer that lies beside the weights says what they mean. Where none does, sizes must be equal, unless the
+    recipe states the larger one of the weights as `overrides.vocab_size`: some vocabularies are padded.
+    """
+    name, size = arguments.name_or_path, source_config(arguments).vocab_size
+    if config.vocab_size != size:
+        raise InputError(f"model.overrides: vocab_size {config.vocab_size}; the weights of {name} have {size}")
+    own, given = _own_vocabulary(name, arguments.revision), tokenizer.get_vocab()
+    if own is None and size != len(given) and "vocab_size" not in arguments.overrides:
+        raise InputError(
+            f"tokenizer: has {len(given)} tokens, and the weights of {name} have {size}; use the tokenizer that they "
+            f"were trained with (if it is this one, and the rest is padding, set model.overrides.vocab_size: {size})"
+        )
+    other = next((token for token, number in given.items() if own is not None and own.get(token) != number), None)
+    if other is not None:
+        raise InputError(
+            f"tokenizer: is not the one that the weights of {name} were trained with: '{other}' has the id "
+            f"{given[other]}, there {own.get(other, 'none')}"
+        )
+
+
+@functools.lru_cache(maxsize=4)
+def _own_vocabulary(name: str, revision: str | None) -> dict[str, int] | None:
+    """The ids of the tokenizer beside pretrained weights, or None where there is none."""
+    try:
+        return load_tokenizer(name, revision).get_vocab()
+    except InputError:
+        return None
+
+
 def load_pretrained(
     arguments: ModelArguments, config: PreTrainedConfig, auto: Any, options: dict[str, Any]
 ) -> PreTrainedModel:
@@ -48,8 +89,6 @@ def load_pretrained(
     source, where = find_model(arguments.name_or_path), {"revision": arguments.revision}
     if config.model_type == "distilbert" and _own_config(arguments).model_type != "distilbert":
         return _distilbert_from_bert(arguments, config, auto, options)
-    if auto is transformers.AutoModelForSequenceClassification:
-        options = options | {"ignore_mismatched_sizes": True}  # the head of another task is drawn anew
     if arguments.keep_layers:
         whole = type(config).from_dict(
             config.to_dict() | {"num_hidden_layers": _own_config(arguments).num_hidden_layers}
@@ -61,12 +100,16 @@ def load_pretrained(
 
 
 def _load(auto: Any, source: str, **options: Any) -> PreTrainedModel:
-    """A model, for which `missing_weights` knows what the checkpoint lacks. Raises InputError for another encoder."""
-    model, info = auto.from_pretrained(source, output_loading_info=True, **options)
+    """A model, for which `missing_weights` knows what the checkpoint lacks. A classifier's head may be another's.
+
+    Raises InputError for a checkpoint whose other weights have other shapes.
+    """
+    model, info = auto.from_pretrained(source, output_loading_info=True, ignore_mismatched_sizes=True, **options)
     mismatched = [name for name, *_ in info["mismatched_keys"]]
     inside = [name for name in mismatched if name.startswith(model.base_model_prefix + ".")]
-    if inside:
-        raise InputError(f"model: the weights of {source} have other shapes: {', '.join(inside[:3])}")
+    wrong = inside if auto is transformers.AutoModelForSequenceClassification else mismatched
+    if wrong:
+        raise InputError(f"model: the weights of {source} have other shapes: {', '.join(wrong[:3])}")
     _MISSING[model] = [*info["missing_keys"], *mismatched]
     return model
 

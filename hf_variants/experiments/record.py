@@ -15,6 +15,7 @@ import torch
 from .arguments import InputError
 
 SCHEMA = 1
+TOKENIZER_RECORD = "tokenizer_record.json"  # in the folder of a tokenizer that was prepared
 PLACE = (
     "event",
     "phase",

@@ -14,16 +14,17 @@ import numpy as np
 from scipy.stats import binomtest
 
 from . import significance
+from .classification_costs import cost_sentences
 from .metrics import LOWER_IS_BETTER
 from .speedup import build_speedups
-from .views import OWN_BUDGET, Record, Runs, build_views, short_verdict, verdict_sentences
+from .views import OWN_BUDGET, Record, Runs, build_views, seconds_of_marks, short_verdict, verdict_sentences
 
 SCHEMA = 1
 MASKED_LM = "masked_lm"
 CAUSAL_LM = "causal_lm"
 CLASSIFICATION = "text_classification"
 SPLITS = ("validation", "test")
-WRITTEN = ("samples", "answers", "remarks", "classification")
+WRITTEN = ("samples", "answers", "remarks", "classification", "word_vectors")
 
 _TIMING_KEYS = ("train_step_ms", "train_step_ms_quartiles", "inference_ms", "inference_batch", "peak_memory_mb")
 
@@ -34,6 +35,7 @@ def build_results(
     timing: Mapping[str, Any] | None = None,
     tuning: Mapping[str, Any] | None = None,
     floor: Mapping[str, Any] | None = None,
+    pairs: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything known about one comparison, as plain JSON.
 
@@ -41,7 +43,8 @@ def build_results(
     lower_is_better, unit, command, and parameter_matched {arm: the arm it is compared against}.
     Arms and seeds that have no record yet are listed under "missing"; the rest is compared.
 
-    `floor` is what a simpler method makes of the same data: {"fingerprint", "metrics", "classification"}.
+    `floor` is what a simpler method makes of the same data: {"fingerprint", "metrics", "classification"}; `pairs` are
+    differences between classifiers over test examples, as `classification_pairs` records them.
 
     Raises ValueError for a run that diverged (a value that is not finite), for two records of one run,
     for records made from different data, and when the baseline has no finished run.
@@ -59,11 +62,12 @@ def build_results(
         "missing": _missing(comparison, runs, head["seeds"]),
         "tuning": tuning,
         **({"floor": floor} if floor else {}),
-        "data": next(iter(runs[head["baseline"]].values()))["data"],
+        **({"pairs": pairs} if pairs else {}),
+        **_data(next(iter(runs[head["baseline"]].values()))),
         "environment": _environment(runs),
         "timing": timing,
     }
-    results["verdicts"] = verdict_sentences(results)
+    results["verdicts"] = verdict_sentences(results) + cost_sentences(results)
     results["verdict"] = short_verdict(results)
     # A round trip leaves plain JSON types only, and refuses NaN.
     return json.loads(json.dumps(results, allow_nan=False))
@@ -191,9 +195,14 @@ def _arm(
 
 
 def _speed(arm: str, last: list[dict[str, Any]], timing: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Speed from the quiet run where there is one; otherwise tokens/s of training itself, and it says so."""
+    """Speed from the quiet run where there is one; otherwise tokens/s of training itself, and it says so.
+
+    `quiet_seconds` are those of the whole training at the quiet run's speed.
+    """
     quiet = ((timing or {}).get("arms") or {}).get(arm) or {}
+    seconds = seconds_of_marks(quiet)
     speed = {key: quiet.get(key) for key in _TIMING_KEYS}
+    speed["quiet_seconds"] = None if seconds is None else _mean(seconds(mark) for mark in last)
     per_second = quiet.get("tokens_per_second")
     if per_second is not None:
         return {"tokens_per_second": per_second, "speed_source": "quiet run", **speed}
@@ -346,6 +355,12 @@ def _missing(comparison: Mapping[str, Any], runs: Runs, seeds: list[int]) -> lis
     own, every = comparison.get("seeds_of") or {}, comparison.get("seeds") or seeds
     expected = [(arm, seed) for arm in comparison["arms"] for seed in own.get(arm, every)]
     return [{"arm": arm, "seed": seed} for arm, seed in expected if str(seed) not in runs.get(arm, {})]
+
+
+def _data(record: Record) -> dict[str, Any]:
+    """What the data is; of labelled data, how it was read as well: a file can only be cut again as training did."""
+    reading = {name: record["recipe"].get(name) for name in ("data", "labels")}
+    return {"data": record["data"]} | ({"reading": reading} if "problem_type" in record["data"] else {})
 
 
 def _environment(runs: Runs) -> dict[str, Any]:

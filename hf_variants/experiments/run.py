@@ -2,7 +2,6 @@
 """One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
 
 import copy
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -20,6 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from .. import growth
 from .arguments import SECTIONS, InputError, Recipe, TrainingArguments
+from .checking import non_defaults
 from .corpora import PACKAGE, find_local, find_model
 from .data import TRAINED, StepDataset
 from .fine_tuning import FineTuning, freeze_encoder, gradual_stages
@@ -29,6 +29,7 @@ from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
 from .record import (
     SCHEMA,
+    TOKENIZER_RECORD,
     claim_folder,
     count_parameters,
     environment,
@@ -40,6 +41,7 @@ from .record import (
 )
 from .schedule import Phase, in_steps, plan, total_steps
 from .stages import Stage
+from .word_vectors import found_vectors
 
 BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
                "log_layer_gradients", "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
@@ -52,13 +54,10 @@ def identity(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     default, on the other hand, changes what old records stand for.
     """
     content = {}
-    for section, cls in SECTIONS.items():
-        arguments = getattr(recipe, section)
-        for field in dataclasses.fields(cls):
-            value = getattr(arguments, field.name)
-            default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-            if value != default and field.name not in BOOKKEEPING:
-                content.setdefault(section, {})[field.name] = value
+    for section in SECTIONS:
+        fields = non_defaults(getattr(recipe, section)).items()
+        if decisive := {name: value for name, value in fields if name not in BOOKKEEPING}:
+            content[section] = decisive
     tokenizer = recipe.tokenizer.tokenizer if recipe.tokenizer.tokenizer not in TRAINED else None
     code = recipe.objective.objective.rpartition(":")[0]
     local = (recipe.model.name_or_path, recipe.model.word_vectors, tokenizer, code)
@@ -73,8 +72,12 @@ def _tokenizer_folder(name: str) -> Path | None:
 
 
 def _digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files: code and weights of one's own decide a result as the recipe does."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    """sha256 of a file, or of a folder's files: code and weights of one's own decide a result as the recipe does.
+
+    How a tokenizer was prepared does not.
+    """
+    inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc" and p.name != TOKENIZER_RECORD)
+    files = [path] if path.is_file() else inside
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
@@ -261,6 +264,7 @@ def _record(
     about = {"schema": SCHEMA, "arm": recipe.name, "seed": recipe.training.seed}
     about |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, prepared)), "recipe": recipe.to_dict()}
     about |= {"model_type": model.config.model_type, "data": prepared.describe()}
+    about |= found_vectors(model) if recipe.model.word_vectors is not None else {}
     about |= counts | {"flops_per_token": flops}
     about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)
     finished = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -5,10 +5,12 @@ import ctypes
 import functools
 import gc
 import math
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,12 @@ def peak_memory_mb(work: Callable[[], Any]) -> float | None:
         return (_status_kb("VmHWM") - before) / 2**10
     except OSError:
         return None
+
+
+def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of some module returns when a new process calls it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _trim() -> None:

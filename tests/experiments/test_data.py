@@ -95,7 +95,7 @@ def test_real_gpt2_bpe():
 
 
 def test_an_unknown_tokenizer_is_one_line():
-    with pytest.raises(InputError, match="allowed: character, words, wordpiece, bpe, a folder"):
+    with pytest.raises(InputError, match="allowed: character, words, wordpiece, bpe, unigram, a folder"):
         build_tokenizer(TokenizerArguments(tokenizer="./nowhere"), CORPUS, 8)
 
 
@@ -218,6 +218,28 @@ def test_evaluation_is_the_same_for_every_batch_size(tokenizer):
     scores = [FixedEvaluation(rows, objective, 1, size).scores(model, Accelerator(cpu=True)) for size in (3, 20)]
     np.testing.assert_allclose(scores[0]["loss"], scores[1]["loss"], atol=1e-5)
     assert (scores[0]["label"] == scores[1]["label"]).all()
+
+
+def test_logits_of_predicted_tokens_alone_give_the_same_losses(tokenizer):
+    from transformers import BertConfig, BertForMaskedLM
+
+    from hf_variants.bert.configuration_minbert import MinBertConfig
+    from hf_variants.bert.modeling_minbert import MinBertForMaskedLM
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    bert = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).eval()
+    ours = MinBertForMaskedLM(MinBertConfig(vocab_size=len(tokenizer), **sizes)).eval()
+    ours.load_state_dict(bert.state_dict())
+    shapes = []
+    ours.cls.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
+    objective = MaskedLanguageModeling(ObjectiveArguments(), tokenizer)
+    rows = PackedBlocks(tokenize_documents(tokenizer, CORPUS.splits["train"]), 8, "train").all_rows(20)
+    batch, count = objective.prepare(rows, np.random.default_rng(0))
+    batch = {name: torch.from_numpy(values) for name, values in batch.items()}
+    found, expected = (objective.losses(model, batch) for model in (ours, bert))
+    assert shapes == [(count, len(tokenizer))]
+    torch.testing.assert_close(found["loss"], expected["loss"], atol=1e-5, rtol=1e-5)
+    assert torch.equal(found["label"], expected["label"])
 
 
 def test_an_objective_of_ones_own(tokenizer, tmp_path):

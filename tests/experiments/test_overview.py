@@ -120,6 +120,18 @@ def test_the_report_has_every_cell_arm_and_test(overview):
     assert "context_length" not in overview_markdown(sample.overview_of(a=of_seeds(0, 1, 2)))
 
 
+def test_a_cell_s_floor_is_below_its_arms_and_arms_without_timing_are_named():
+    timing = sample.timing()
+    del timing["arms"]["highway"]
+    results = build_results(sample.comparison(), sample.records(), timing)
+    results["floor"] = {"metrics": {"test": {"loss": 1.23456}}}
+    report = overview_markdown(sample.overview_of(a=results, b=of_seeds(0, 1, 2)))
+    lines = [line for line in report.splitlines() if line.startswith(("| a |", "| b |"))]
+    assert lines[3].startswith("| a | floor: TF-IDF + logistic regression | - | 1.235 | - |")
+    assert lines[4].startswith("| b | residual |") and lines[3].count("|") == lines[2].count("|")
+    assert "speed is that of training itself: a (highway)." in report
+
+
 def test_tables_are_whole_and_nothing_unset_is_rendered(overview):
     causal = build_results(sample.comparison(), sample.causal_records(), sample.timing())
     for made in (overview, sample.overview_of(), sample.overview_of(a=causal)):

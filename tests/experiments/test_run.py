@@ -147,7 +147,7 @@ def test_pretrained_weights_are_where_training_starts(tmp_path):
     folder = tmp_path / "first" / "final"
     half = tmp_path / "half"
     AutoModelForMaskedLM.from_pretrained(folder).to(torch.bfloat16).save_pretrained(half)
-    recipe = recipe_of(tmp_path, name_or_path=str(half), pretrained=True)
+    recipe = recipe_of(tmp_path, name_or_path=str(half), pretrained=True, overrides={"vocab_size": 40})
     config = build_config(recipe.model, prepare(recipe).tokenizer, 16)
     model = build_model(recipe.model, config, "AutoModelForMaskedLM")
     saved = load_file(half / "model.safetensors")

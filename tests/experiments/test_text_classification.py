@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_variants.experiments.arguments import InputError
+from hf_variants.experiments.cards import model_card
 from hf_variants.experiments.classification_report import intervals
 from hf_variants.experiments.loop import Loop
 from hf_variants.experiments.prepared import prepare
@@ -64,6 +65,21 @@ def test_cleaning_is_recorded_in_the_configuration(tmp_path):
     run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final").config
     assert config.text_cleaning == ["lower_case", "urls"]
+
+
+def test_the_record_says_how_many_words_have_a_pretrained_vector(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("".join(f"{word} {' '.join(['0.5'] * 8)}\n" for word in ("good", "bad", "elsewhere")))
+    changes = {"model.model_type": "bigru", "model.overrides": {}, "tokenizer.tokenizer": "words"}
+    recipe = labelled_recipe(tmp_path, changes | {"training.max_epochs": 1})
+    recipe.model.overrides = {"embedding_size": 8, "hidden_size": 6}
+    assert "word_vectors" not in run_recipe(recipe, tmp_path / "without")
+    recipe.model.word_vectors = str(vectors)
+    found = run_recipe(recipe, tmp_path / "with")["word_vectors"]
+    words = len(AutoTokenizer.from_pretrained(tmp_path / "with" / "final")) - 2  # but [PAD] and [UNK]
+    assert found == {"found": 2, "missing": words - 2, "share": pytest.approx(2 / words)}
+    card = model_card(json.loads((tmp_path / "with" / "record.json").read_text()))
+    assert f"2 of {words} words have a pretrained vector" in card
 
 
 def test_labels_too_rare_for_an_interval_end_no_run():

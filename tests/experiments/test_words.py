@@ -87,7 +87,7 @@ def test_special_tokens_of_ones_own_follow_the_first_two():
 
 
 def test_text_without_words_is_named():
-    with pytest.raises(InputError, match="found no word in the train split"):
+    with pytest.raises(InputError, match="'words' found no token in the train split"):
         train(["?!", ""])
 
 

@@ -125,7 +125,7 @@ def test_scores_are_those_that_the_run_recorded(trained, evaluated, kind):
 def test_predictions_are_in_the_order_of_the_data(trained, evaluated, kind):
     found, rows = read_rows(evaluated[kind] / "predictions.jsonl"), rows_of(trained)
     assert [row["text"] for row in found] == [row["text"] for row in rows]
-    assert [row["example"] for row in found] == list(range(32))
+    assert [row["row"] for row in found] == list(range(1, 33))  # lines of the file
     sizes = {"binary": None, "classes": 3, "labels": 2}
     if kind == "number":
         assert [row["label"] for row in found] == pytest.approx([row["score"] for row in rows])
@@ -172,7 +172,7 @@ def test_the_worst_errors_are_the_predictions_with_the_highest_loss(evaluated, k
     worst, rows = metrics(evaluated[kind])["worst"], read_rows(evaluated[kind] / "predictions.jsonl")
     assert len(worst) == classification_evaluation.WORST
     assert [row["loss"] for row in worst] == sorted((row["loss"] for row in rows), reverse=True)[: len(worst)]
-    assert worst[0] == rows[worst[0]["example"]]
+    assert worst[0] == rows[worst[0]["row"] - 1]
 
 
 # ---- other data ----------------------------------------------------------------------------------------------------
@@ -251,8 +251,50 @@ def test_bad_rows_are_named_or_left_out(trained, evaluated, tmp_path, capfd):
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
     assert evaluate(trained / "binary" / "final", *given, "--on_bad_row", "skip") == 0
-    assert metrics(tmp_path / "out")["metrics"] == metrics(evaluated["binary"])["metrics"]
-    assert len(read_rows(tmp_path / "out" / "predictions.jsonl")) == 32
+    assert "bad rows that were skipped: 3\n" in capfd.readouterr().out
+    found = metrics(tmp_path / "out")
+    assert found["metrics"] == metrics(evaluated["binary"])["metrics"]
+    assert found["data"] == {"split": "test", "cut": "", "examples": 32, "skipped": 3}
+    predicted = read_rows(tmp_path / "out" / "predictions.jsonl")
+    assert [row["row"] for row in predicted] == [*range(1, 6), *range(9, 36)]
+
+
+# ---- data that training cut ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_of_a_file_that_training_cut_only_the_test_split_is_scored(trained, tmp_path, capfd):
+    """Its labels need not be given again."""
+    content = rows_of(trained, "train") + rows_of(trained)
+    file = write_csv(tmp_path / "rows.csv", [row | {"text": f"{row['text']} {n}"} for n, row in enumerate(content)])
+    changes = {"data.dataset": str(file), "data.split_fractions": [0.6, 0.2, 0.2], "labels.label_column": "kind"}
+    record = run_recipe(labelled_recipe(tmp_path, changes | {"training.max_epochs": 1}), tmp_path / "run")
+    given = ["--dataset", file, "--output_dir", tmp_path / "out"]
+    assert evaluate(tmp_path / "run" / "final", *given) == 0
+    assert f"{file}: of it the test split, cut as in training, " in capfd.readouterr().out
+    found, count = metrics(tmp_path / "out"), record["data"]["splits"]["test"]["rows"]
+    assert found["data"] == {"split": "test", "cut": "cut as in training", "examples": count, "skipped": 0}
+    for name in METRICS["classes"]:
+        assert found["metrics"][name] == pytest.approx(record["marks"][-1]["test"][name], abs=1e-5), name
+    predicted = read_rows(tmp_path / "out" / "predictions.jsonl")
+    assert predicted == [row | {"loss": pytest.approx(row["loss"], abs=1e-5), "probability": pytest.approx(
+        row["probability"], abs=1e-5)} for row in read_rows(tmp_path / "run" / "predictions.jsonl")]  # fmt: skip
+    assert all(row["text"].endswith(f" {row['row'] - 1}") for row in predicted)
+    assert evaluate(tmp_path / "run" / "final", *given, "--split", "all", "--label_column", "kind") == 0
+    assert metrics(tmp_path / "out")["data"]["examples"] == 96
+    cut = ["--split_fractions", 0.6, 0.2, 0.2, "--label_column", "kind"]
+    assert evaluate(tmp_path / "run" / "final", *given, *cut) == 0
+    assert metrics(tmp_path / "out")["metrics"] == found["metrics"]
+    assert evaluate(tmp_path / "run" / "final", *given, "--label_column", "label") == 2
+    assert "training cut it into splits by other texts or labels" in capfd.readouterr().err
+
+
+def test_figures_show_the_name_of_the_folder_alone(trained, tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr(classification_figures, "plot_evaluation", lambda _, __, name, ___: names.append(name))
+    for model in (trained / "binary" / "final", f"{trained}/binary/final/"):
+        assert evaluate(model, "--dataset", trained / "examples", "--output_dir", tmp_path / "out") == 0
+    assert names == ["final", "final"]
 
 
 # ---- what does not fit ---------------------------------------------------------------------------------------------

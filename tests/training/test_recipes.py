@@ -59,6 +59,7 @@ def is_here(data: dict[str, Any]) -> bool:
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 32}
 SMALL_DISTILBERT = {"dim": 16, "hidden_dim": 32, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 512}
+PADDED = 2000  # tokens of a stand-in, more than its tokenizer's
 STAND_INS = {  # by name: what stands for a pretrained model that may not be here
     "openai-community/gpt2": ("gpt2", {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 512}),
     "distilbert-base-uncased": ("distilbert", SMALL_DISTILBERT),
@@ -74,7 +75,8 @@ ONE_SEED = {"gradient_depth"}
 def stand_in(name: str) -> Path:
     """A small model of the type that a name stands for."""
     model_type, sizes = STAND_INS[name]
-    folder, config = Path(tempfile.mkdtemp()), transformers.AutoConfig.for_model(model_type, vocab_size=2000, **sizes)
+    folder = Path(tempfile.mkdtemp())
+    config = transformers.AutoConfig.for_model(model_type, vocab_size=PADDED, **sizes)
     auto = transformers.AutoModelForCausalLM if model_type == "gpt2" else transformers.AutoModel
     auto.from_config(config).save_pretrained(folder)
     return folder
@@ -87,7 +89,8 @@ def is_labelled(content: dict[str, Any]) -> bool:
 def offline(content: dict[str, Any]) -> Recipe:
     """The recipe, with built-in text, trained tokenizers and small models in place of what is not here."""
     if is_labelled(content) and not is_here(content["data"]):
-        content = merge(content, {"data": {"dataset": "builtin/docstrings", "text_column": "text"}}) | {"labels": {}}
+        text = {"dataset": "builtin/docstrings", "dataset_config": None, "text_column": "text", "join_splits": False}
+        content = merge(content, {"data": text, "objective": {"selection_metric": None}}) | {"labels": {}}
     elif not is_here(content["data"]):
         text = {"dataset": "builtin/pydoc", "sha256": None, "question_column": None, "answer_column": None}
         content = merge(content, {"data": text})
@@ -97,7 +100,8 @@ def offline(content: dict[str, Any]) -> Recipe:
     elif tokenizer in STAND_INS:
         content = merge(content, {"tokenizer": {"tokenizer": "wordpiece", "vocab_size": 400}})
     if content["model"].get("pretrained"):
-        content = merge(content, {"model": {"name_or_path": str(stand_in(content["model"]["name_or_path"]))}})
+        stand = {"name_or_path": str(stand_in(content["model"]["name_or_path"])), "overrides": {"vocab_size": PADDED}}
+        content = merge(content, {"model": stand})
     return recipe_from_dict(content)
 
 
@@ -142,8 +146,14 @@ def test_there_are_some():
         f"{model}_tiny_shakespeare{size}" for model in ("minbert", "nanogpt") for size in ("", "_published")
     }
     assert {"demo", "nanogpt_arithmetic", "nanogpt_math_published"} | shakespeare <= set(map(stem, RECIPES))
+    books = {f"similarity_bert_books{size}" for size in ("", "_published")}
+    assert books | {f"glue_{task}" for task in ("cola", "sst2", "mrpc", "rte", "stsb", "qqp")} <= set(
+        map(stem, RECIPES)
+    )
     published = {f"{name}{size}" for name in ("highway_vs_residual", "conv_vs_gpt") for size in ("", "_published")}
     growth = {"progressive_vs_scratch", "progressive_published", "progressive_arithmetic", "growth_schedules"}
+    similarities = {f"similarities{name}" for name in ("", "_published", "_head_sizes", "_from_bert")}
+    assert similarities | {"highway_vs_residual_books"} <= set(map(stem, COMPARISONS))
     labelled = {"toxic_comments", "toxic_comments_published", "sst5", "sst5_sweep", "cfimdb"}
     assert {"demo", "gradient_depth"} | published | growth | labelled <= set(map(stem, COMPARISONS))
 
@@ -241,6 +251,21 @@ def test_the_published_growth_has_system_e_s_sizes_in_every_stage():
     assert counts == [11_033_472, 12_368_064, 15_037_248]
     total = recipe.training.max_steps
     assert starts(recipe.growth.parsed(), total, 1) == pytest.approx([total / 3, 2 * total / 3], abs=1)
+
+
+def test_the_width_sweep_has_system_b_s_counts():
+    cells = comparisons(TRAINING / "comparisons" / "similarities_published.yaml")
+    counts = {
+        name: from_vocabulary(cell.recipe("dot_product", 0), 30522).num_parameters() for name, cell in cells.items()
+    }
+    assert counts == {
+        "width_768": 109_514_298,
+        "width_384": 47_565_498,
+        "width_192": 22_010_106,
+        "width_96": 10_587_162,
+        "width_48": 5_214_378,
+        "width_24": 2_612_658,
+    }
 
 
 @pytest.mark.skipif(not (DATA / "tiny_shakespeare").exists(), reason="HF_VARIANTS_DATA has no tiny_shakespeare")

@@ -1,0 +1,199 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""similarity_bert: minbert whose attention compares queries and keys by another similarity than the dot product.
+
+Notable:
+- dot product, cosine, gaussian or euclidean, all defined in the configuration's file, each run fast by
+  `attention_similarity_bert.py`;
+- all but euclidean call transformers' attention on transformed queries and keys, and nothing is registered: masks,
+  SDPA, Flash and Flex work as they do for minbert;
+- at most one new parameter per head, the logarithm of its temperature or bandwidth;
+- queries and keys may be one projection, or of another size than values;
+- `attention_similarity: dot_product` with its defaults is minbert to the bit, and a BERT loads into all four.
+"""
+
+import functools
+import math
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+
+from .attention_similarity_bert import (
+    EUCLIDEAN_ATTENTION,
+    in_full_precision,
+    same_width,
+    scaled,
+    transform,
+)
+from .configuration_similarity_bert import SimilarityBertConfig
+from .modeling_minbert import (
+    MinBertForMaskedLM,
+    MinBertForQuestionAnswering,
+    MinBertForSequenceClassification,
+    MinBertForTokenClassification,
+    MinBertLayer,
+    MinBertModel,
+    MinBertPreTrainedModel,
+    MinBertSelfAttention,
+)
+
+# The similarities are what is compared; every branch is reached by the configurations in the tests.
+# trf-ignore: TRF041 config.attention_similarity, config.tie_query_key
+
+
+class SimilarityBertSelfAttention(MinBertSelfAttention):
+    """Multi-head attention by the configuration's similarity, without the output projection."""
+
+    def __init__(self, config: SimilarityBertConfig, layer_idx: int):
+        super().__init__(config, layer_idx)
+        self.similarity = config.attention_similarity
+        if config.query_key_size is not None:
+            width = config.num_attention_heads * config.query_key_size
+            self.query = nn.Linear(config.hidden_size, width)
+            self.key = nn.Linear(config.hidden_size, width)
+        if config.tie_query_key:
+            self.key = None
+        # A scale is what multiplies the similarity: a temperature, or this power of a bandwidth.
+        self.power = {"gaussian": -2, "euclidean": -1}.get(self.similarity, 1)
+        self.initial_scale = config.initial_scale
+        learned = config.learns_temperature
+        has_bandwidth = config.compares_distances
+        heads = config.num_attention_heads
+        self.log_temperature = nn.Parameter(torch.zeros(heads)) if learned and not has_bandwidth else None
+        self.log_bandwidth = nn.Parameter(torch.zeros(heads)) if learned and has_bandwidth else None
+        self.scaling = 1.0 if learned else self.initial_scale**self.power
+
+    def scale(self) -> torch.Tensor | None:
+        """Return the learned scale of each head, `(heads, 1, 1)`, or None where `scaling` is all there is."""
+        logarithm = self.log_temperature if self.log_bandwidth is None else self.log_bandwidth
+        return None if logarithm is None else (self.power * logarithm.float()).exp()[:, None, None]
+
+    def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if self.key is not None:
+            return super().project(hidden_states)
+        shape = (*hidden_states.shape[:-1], self.num_attention_heads, -1)
+        query = self.query(hidden_states).view(shape).transpose(1, 2)
+        return query, query, self.value(hidden_states).view(shape).transpose(1, 2)
+
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self.similarity == "euclidean":
+            return self.attend_by_distance(query, key, value, attention_mask)
+        attend = functools.partial(self.attend_by_product, attention_mask=attention_mask, **kwargs)
+        if self.similarity != "cosine" or value.device.type != "cpu":
+            return attend(query, key, value)
+        # Rounded to bf16, vectors of length 1 cost several times the dot product's error. A CPU loses no time in fp32.
+        output, weights = in_full_precision(attend, query, key, value)
+        return output.to(value.dtype), weights
+
+    def attend_by_product(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend with queries and keys whose dot product is the similarity; the shapes are those of `attend`."""
+        width = value.shape[-1]
+        query, key = transform(self.similarity, query, key, self.scale())
+        query, key, value = same_width(query, key, value)
+        output, weights = super().attend(query, key, value, attention_mask, **kwargs)
+        return output[..., :width], weights
+
+    def attend_by_distance(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend by the euclidean distance, which is no dot product; the shapes are those of `attend`."""
+        scale = self.scale()
+        if scale is not None:
+            query, key = scaled(query, scale), scaled(key, scale)
+        attend = EUCLIDEAN_ATTENTION[self.config._attn_implementation]
+        dropout = self.dropout.p if self.training else 0.0
+        return attend(query, key, value, attention_mask, self.scaling, dropout=dropout, tied=self.key is None)
+
+
+class SimilarityBertLayer(MinBertLayer):
+    """minbert's layer with another similarity in its attention."""
+
+    attention_class = SimilarityBertSelfAttention
+
+
+# trf-ignore: TRF013 (the models that derive from this one call `post_init`)
+class SimilarityBertPreTrainedModel(MinBertPreTrainedModel):
+    """Adds the initialisation of temperatures and bandwidths."""
+
+    config: SimilarityBertConfig
+    _no_split_modules = ["MinBertEmbeddings", "SimilarityBertLayer"]
+    _can_record_outputs = {"hidden_states": SimilarityBertLayer, "attentions": SimilarityBertSelfAttention}
+
+    def __init__(self, config: SimilarityBertConfig, *args, **kwargs):
+        # Flash kernels have no distance, and their masks are not what the matrix form takes.
+        if config.attention_similarity == "euclidean":
+            self._supports_flash_attn = False
+        super().__init__(config, *args, **kwargs)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if not isinstance(module, SimilarityBertSelfAttention):
+            return
+        for logarithm in (module.log_temperature, module.log_bandwidth):
+            if logarithm is not None:
+                init.constant_(logarithm, math.log(module.initial_scale))
+
+
+class SimilarityBertModel(SimilarityBertPreTrainedModel, MinBertModel):
+    """The encoder, with a pooler on the first token if `add_pooling_layer`."""
+
+    layer_class = SimilarityBertLayer
+
+
+class SimilarityBertForMaskedLM(SimilarityBertPreTrainedModel, MinBertForMaskedLM):
+    """The encoder with a head that predicts the token at each position."""
+
+    model_class = SimilarityBertModel
+
+
+class SimilarityBertForSequenceClassification(SimilarityBertPreTrainedModel, MinBertForSequenceClassification):
+    """The encoder with a classifier (or a regression) on the pooled first token."""
+
+    model_class = SimilarityBertModel
+
+
+class SimilarityBertForTokenClassification(SimilarityBertPreTrainedModel, MinBertForTokenClassification):
+    """The encoder with a classifier on every token."""
+
+    model_class = SimilarityBertModel
+
+
+class SimilarityBertForQuestionAnswering(SimilarityBertPreTrainedModel, MinBertForQuestionAnswering):
+    """The encoder with a head that scores every token as start and as end of the answer."""
+
+    model_class = SimilarityBertModel
+
+
+# transformers copies the code of a saved model only if its class is registered here, after a remote load as well.
+SimilarityBertConfig.register_for_auto_class()
+SimilarityBertModel.register_for_auto_class("AutoModel")
+SimilarityBertForMaskedLM.register_for_auto_class("AutoModelForMaskedLM")
+SimilarityBertForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+SimilarityBertForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
+SimilarityBertForQuestionAnswering.register_for_auto_class("AutoModelForQuestionAnswering")
+
+__all__ = [
+    "SimilarityBertForMaskedLM",
+    "SimilarityBertForQuestionAnswering",
+    "SimilarityBertForSequenceClassification",
+    "SimilarityBertForTokenClassification",
+    "SimilarityBertModel",
+    "SimilarityBertPreTrainedModel",
+]

@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Counts how often a key within the hull of others is the one that a query attends to most, for each similarity.
+
+    python training/convex_hull.py --output_dir runs/convex_hull
+
+The argument for other similarities than the dot product, as a table and a plot: convex_hull.json and .png.
+"""
+
+import argparse
+from pathlib import Path
+
+from hf_variants.experiments.arguments import OneLineParser, check_range, one_line_errors
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The program's options."""
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", required=True, type=Path, help="folder for convex_hull.json and .png")
+    parser.add_argument("--queries", type=int, default=20_000, help="random queries per size (default: 20000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of keys and queries (default: 0)")
+    options = parser.parse_args(argv)
+    check_range("--queries", options.queries, low=100)
+    return options
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    """Runs the program."""
+    options = parse_arguments(argv)
+    from hf_variants.experiments.convex_hull import SIMILARITIES, count_inner_choices, plot_convex_hull
+    from hf_variants.experiments.record import write_json
+    from hf_variants.experiments.tables import aligned_table
+
+    found = count_inner_choices(queries=options.queries, seed=options.seed)
+    rows = [[str(row["size"]), *(f"{row[name]:,}" for name in SIMILARITIES)] for row in found["counts"]]
+    print(f"queries of {found['queries']:,} that choose the key within the hull of {found['outer_keys']} others:")
+    print(aligned_table(("size", *SIMILARITIES), rows))
+    path = options.output_dir / "convex_hull.json"
+    write_json(path, found)
+    for file in (path, plot_convex_hull(found, path.with_suffix(".png"))):
+        print(file)
+
+
+if __name__ == "__main__":
+    main()
