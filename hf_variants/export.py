@@ -86,7 +86,7 @@ def check_folder(folder: Path) -> None:
             raise ExportError(f"{path}: looks like a pickle; only safetensors are published")
         if _is_text(path):
             refuse_secrets(path)
-    _check_adapter(folder) if adapter else _check_code(folder)
+    (_check_adapter if adapter else _check_code)(folder)
 
 
 def is_adapter(folder: Path) -> bool:

@@ -2,7 +2,8 @@
 """Run in a process of its own: loads what was published, by name and commit, as somebody without this package would.
 
 `python -I clean_hub.py FILE` reads a list of `{repo_id, revision, auto, inputs, expected}` that `torch.save` wrote,
-where `expected` is the first output for the inputs, and prints the repositories that gave exactly it.
+where `expected` is the first output for the inputs, and prints the repositories that gave exactly it. An adapter has
+its `base` as well.
 """
 
 import sys
@@ -13,14 +14,32 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 
 
+def first(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the first output of a model."""
+    with torch.no_grad():
+        return model.eval()(**inputs)[0]
+
+
+def load(row: dict) -> torch.nn.Module:
+    """Return the model at its commit; from_pretrained would look for an adapter's commit in the base as well."""
+    auto = getattr(transformers, row["auto"])
+    pinned = {"revision": row["revision"]}
+    if "base" not in row:
+        return auto.from_pretrained(row["repo_id"], trust_remote_code=True, **pinned)
+    from peft import PeftModel
+
+    newest = auto.from_pretrained(row["repo_id"], trust_remote_code=True)
+    assert torch.equal(first(newest, row["inputs"]), row["expected"]), "by the name alone"
+    base = auto.from_pretrained(row["base"], trust_remote_code=True)
+    return PeftModel.from_pretrained(base, row["repo_id"], **pinned).base_model.model
+
+
 def main(path: str) -> None:
     """Check every repository, and print each that passed."""
     for row in torch.load(path, weights_only=True):
-        auto = getattr(transformers, row["auto"])
-        model = auto.from_pretrained(row["repo_id"], revision=row["revision"], trust_remote_code=True).eval()
+        model = load(row)
         assert "transformers_modules" in type(model).__module__
-        with torch.no_grad():
-            assert torch.equal(model(**row["inputs"])[0], row["expected"]), row["repo_id"]
+        assert torch.equal(first(model, row["inputs"]), row["expected"]), row["repo_id"]
         print(row["repo_id"])
 
 

@@ -30,7 +30,8 @@ class Fault:
     """What happens to the next `times` requests whose method and path match.
 
     `status` is answered with `headers`; or the connection is cut: within the "request" (after `after` bytes of its
-    body), within the "response" (after `after` bytes), or just before the "answer", when all is done.
+    body), within the "response" (after `after` bytes), or just before the "answer", when all is done; "stall" keeps it
+    open and says nothing more.
     """
 
     method: str
@@ -344,6 +345,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.cut == "request":
             return self.cut(fault.after)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) if not self.chunked() else self.unchunk()
+        if fault and fault.cut == "stall":
+            threading.Event().wait(30)
+            return self.hang_up()
         if fault and fault.status:
             return self.answer(fault.status, b'{"error": "a fault"}', fault.headers)
         try:

@@ -95,7 +95,7 @@ def test_list_and_wrong_names(cases, capsys):
 def test_all_suites_are_registered(capsys):
     assert run("--list") == 0
     names = set(capsys.readouterr().out.split())
-    assert names == set(CASES) and len(names) == 38
+    assert names == set(CASES) and len(names) == 37
     assert {"minbert_8x512_padded", "highway_scalar_gates"} <= names
     assert {
         "conv_gpt_train_1x16384_window",

@@ -76,7 +76,8 @@ def adapted(published) -> Any:
 
 @pytest.fixture(scope="module")
 def adapter(adapted, home) -> dict[str, Any]:
-    return receipt(adapted, "AutoModelForCausalLM", send(adapted, home / "adapter", ADAPTER, tokenizer=False))
+    done = send(adapted, home / "adapter", ADAPTER, tokenizer=False)
+    return receipt(adapted, "AutoModelForCausalLM", done) | {"base": BASE}
 
 
 def files(hub: Hub, repo_id: str) -> dict[str, bytes]:

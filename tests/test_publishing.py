@@ -21,6 +21,7 @@ from tests.hub_client import Clock, connected, environment
 from tests.hub_server import OTHER, READER, WRITER, Fault
 from tests.models import TINY, char_tokenizer, tiny_config
 from training import publish as program
+from training import train
 
 CARD = "---\nlicense: mit\nlibrary_name: transformers\ntags:\n- minbert\n---\n# A model\n"
 NAME = "user/name"
@@ -234,6 +235,13 @@ def test_whoever_has_lost_the_answer_and_the_network_is_told_that_it_is_not_know
     assert not publish(good, Destination(NAME)).new
 
 
+def test_a_connection_that_falls_silent_is_given_up(good, hub, monkeypatch):
+    monkeypatch.setattr(publishing, "PATIENCE", 0.3)
+    hub.faults = [Fault("POST", "/commit/", cut="stall")]
+    assert LOST in refusal(good) and titles(hub) == ["initial commit"]
+    assert publish(good, Destination(NAME)).new
+
+
 @pytest.mark.parametrize("token", [READER, OTHER, "hf_" + "unknown"])
 def test_a_token_that_may_not_write_creates_nothing(good, hub, monkeypatch, token):
     monkeypatch.setenv("HF_TOKEN", token)
@@ -400,6 +408,22 @@ def test_a_failure_there_is_one_line_of_the_program(good, hub, loads, capsys):
     hub.faults = [Fault("POST", "/repos/create", 403)]
     code, out, err = call(capsys, good)
     assert (code, out) == (2, "") and err.splitlines()[-1].startswith("error: user/name: the token may not write")
+
+
+def test_training_publishes_with_the_same_function(good, hub, loads, capsys):
+    train.publish(good, Destination(NAME))
+    commit = hub.repositories[NAME].refs["main"]
+    assert published_files(hub) == local_files(good) and f'revision="{commit}"' in capsys.readouterr().out
+
+
+def test_training_refuses_a_bad_name_before_it_starts(hub, tmp_path, capsys):
+    recipe = Path(train.__file__).parent / "recipes" / "minbert_pydoc.yaml"
+    with pytest.raises(SystemExit) as stop:
+        train.main(
+            ["--config", str(recipe), "--output_dir", str(tmp_path / "x"), "--push_to_hub", "--repo_id", "user/na me"]
+        )
+    assert stop.value.code == 2 and "error: --repo_id 'user/na me'" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.slow

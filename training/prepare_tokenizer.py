@@ -71,7 +71,8 @@ def report(record: dict[str, Any], folder: Path) -> None:
     print(aligned_table(header, [[kind, number(size), *measured, f"{found['unknown_rate']:.4%}"]]))
     if size < asked and kind != "character":
         print(f"the train split has no more than {size:,} of the {asked:,} tokens that were asked for")
-    print(f"trained on {train['characters']:,} characters in {train['documents']:,} texts, measured on validation")
+    texts = "1 text" if train["documents"] == 1 else f"{train['documents']:,} texts"
+    print(f"trained on {train['characters']:,} characters in {texts}, measured on validation")
     print(f"{folder}   in a recipe: tokenizer: {{tokenizer: {folder}}}")
 
 

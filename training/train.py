@@ -49,9 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     from hf_variants.experiments.publishing import Destination
     from hf_variants.experiments.run import run_recipe
 
-    destination = (
-        Destination(options.repo_id) if options.push_to_hub else None
-    )  # a bad name is refused before training
+    # a bad name is refused before training
+    destination = Destination(options.repo_id) if options.push_to_hub else None
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
     folder = options.output_dir / "model"

@@ -21,7 +21,7 @@ from torch import nn
 
 # Flash kernels take queries, keys and values of one width, and want it to be a multiple of this.
 WIDTH = 8
-# A distance of 0 has no gradient; below this square none is asked for. Rounding alone exceeds it.
+# Of a vector's length or a distance, where its reciprocal would be infinite. Rounding alone exceeds it.
 SMALLEST_SQUARE = 1e-12
 
 
@@ -127,24 +127,47 @@ def same_width(
 # ---- euclidean -----------------------------------------------------------------------------------------------------
 
 
-def euclidean_scores(query: torch.Tensor, key: torch.Tensor, scaling: float, tied: bool = False) -> torch.Tensor:
-    """Return `-scaling |q - k|`, `(batch, heads, queries, keys)`, in fp32 or better; the gradient at 0 is 0.
+class NegativeDistances(torch.autograd.Function):
+    """`-|q - k|` of all pairs from one matrix product, in place, and its gradient from two.
 
-    |q|^2 + |k|^2 - 2 q.k is a single product of wider vectors. It loses a distance of 0 to rounding; with `tied`,
-    queries are keys and the diagonal is such a distance.
+    A distance of 0 has no gradient and gives 0. Autograd would hold five tensors of this size instead of one.
     """
-    squares = in_full_precision(squared_distances, query, key)
-    if tied:
-        squares = squares.masked_fill(torch.eye(key.shape[-2], dtype=torch.bool, device=key.device), 0)
-    return squares.clamp_min(SMALLEST_SQUARE).sqrt() * -scaling
+
+    @staticmethod
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, tied: bool) -> torch.Tensor:
+        """Return `(batch, heads, queries, keys)`; with `tied`, queries are keys and the diagonal is exactly 0."""
+        lengths = [states.square().sum(-1, keepdim=True) for states in (query, key)]
+        ones = torch.ones_like(lengths[0])
+        left, right = torch.cat([-2 * query, lengths[0], ones], -1), torch.cat([key, ones, lengths[1]], -1)
+        scores = left @ right.transpose(-1, -2)
+        if tied:
+            scores.diagonal(dim1=-2, dim2=-1).zero_()
+        scores.clamp_min_(0).sqrt_().neg_()
+        ctx.save_for_backward(query, key, scores)
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Return the gradients of queries and keys: `(q - k) / |q - k|`, weighted and summed."""
+        query, key, scores = ctx.saved_tensors
+        slopes = (gradient / scores).masked_fill_(scores == 0, 0)
+        by_query, by_key = (
+            rows @ torch.cat([states, torch.ones_like(states[..., :1])], -1)
+            for rows, states in ((slopes, key), (slopes.transpose(-1, -2), query))
+        )
+        return query * by_query[..., -1:] - by_query[..., :-1], key * by_key[..., -1:] - by_key[..., :-1], None
 
 
-def squared_distances(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Return `|q - k|^2` of all pairs, `(batch, heads, queries, keys)`, from one product."""
-    lengths = [states.square().sum(-1, keepdim=True) for states in (query, key)]
-    ones = torch.ones_like(lengths[0])
-    left, right = torch.cat([-2 * query, lengths[0], ones], -1), torch.cat([key, ones, lengths[1]], -1)
-    return left @ right.transpose(-1, -2)
+def euclidean_scores(query: torch.Tensor, key: torch.Tensor, scaling: float, tied: bool = False) -> torch.Tensor:
+    """Return `-scaling |q - k|`, `(batch, heads, queries, keys)`, in fp32 or better.
+
+    |q|^2 + |k|^2 - 2 q.k loses a distance of 0 to rounding; with `tied`, queries are keys and the diagonal is one.
+    """
+
+    def scores(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return NegativeDistances.apply(query * scaling, key * scaling, tied)
+
+    return in_full_precision(scores, query, key)
 
 
 def euclidean_attention(

@@ -105,7 +105,7 @@ def _load(auto: Any, source: str, **options: Any) -> PreTrainedModel:
     Raises InputError for a checkpoint whose other weights have other shapes.
     """
     model, info = auto.from_pretrained(source, output_loading_info=True, ignore_mismatched_sizes=True, **options)
-    mismatched = [name for name, *_ in info["mismatched_keys"]]
+    mismatched = sorted(name for name, *_ in info["mismatched_keys"])  # a set
     inside = [name for name in mismatched if name.startswith(model.base_model_prefix + ".")]
     wrong = inside if auto is transformers.AutoModelForSequenceClassification else mismatched
     if wrong:

@@ -23,7 +23,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.hf_api import ModelInfo, RepoFile
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import get_session, validate_repo_id
 
 from ..export import PICKLES, ExportError, check_folder, folder_files, is_adapter
 from . import load_check
@@ -33,6 +33,7 @@ MESSAGE = "Upload model"
 # Files that `from_pretrained` may read: one that stays in the repository may be taken for one of ours.
 LOADED = (*PICKLES, ".safetensors", ".json", ".py", ".jinja", ".model", "vocab.txt", "merges.txt", ".h5", ".msgpack")
 NOTHING = "nothing was published"
+PATIENCE = 120.0  # seconds without a byte, after which a connection counts as lost; the client itself waits for ever
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def publish(folder: Path, to: Destination) -> Published:
     """
     if get_token() is None:
         raise ExportError(f"{to.repo_id}: {NO_TOKEN} ({NOTHING})")
+    get_session().timeout = PATIENCE
     api = HfApi(library_name="hf_variants")
     wanted = {name: Digest.of(folder / name) for name, _ in folder_files(folder)}
     with told_in_one_line(to.repo_id, NOTHING):

@@ -28,9 +28,7 @@ ROLES = {
     "[EOS]": "eos_token",
 }
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's only special token: begins texts and ends them
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's space
-# Of SentencePiece's defaults: letters, digits and the rest don't mix, and a space goes with what follows it.
-WORD_PARTS = rf"{SPACE}?[\p{{L}}\p{{M}}]+|{SPACE}?\p{{N}}+|{SPACE}?[^\p{{L}}\p{{M}}\p{{N}}{SPACE}]+|{SPACE}"
+LONGEST_WORD = 256  # characters that Unigram looks at together; its memory grows with them where there are no spaces
 PENALTY = 1e-4  # between the scores that the Unigram trainer makes up for rare characters
 
 
@@ -158,8 +156,10 @@ def _train_unigram(arguments: TokenizerArguments, text: TrainingText) -> Tokeniz
     steps += [normalizers.Lowercase()] if arguments.lowercase else []
     steps += [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     backend.normalizer = normalizers.Sequence(steps)
-    split = pre_tokenizers.Split(Regex(WORD_PARTS), behavior="isolated")
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), split])
+    # Signs stay with their words: the trainer only considers what stands in two distinct strings, so that cut from
+    # "said," and "said." the word itself would not be a piece (books_eltec: 1.56 tokens per word instead of 1.33).
+    limit = pre_tokenizers.Split(Regex(f".{{1,{LONGEST_WORD}}}"), behavior="isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), limit])
     least = len(specials) + len(_letters(backend, text)) + 1
     if arguments.vocab_size <= least:
         _refuse_size(arguments, least)

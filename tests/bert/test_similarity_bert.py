@@ -184,6 +184,12 @@ def test_distance_zero_has_finite_gradients_and_no_rounding(tied):
     assert query.grad.isfinite().all()
 
 
+def test_the_gradient_of_distances_is_that_of_small_differences():
+    query, key = (torch.randn(2, 1, 4, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda q, k: euclidean_scores(q, k, 0.7), (query, key))
+    assert torch.autograd.gradcheck(lambda q: euclidean_scores(q, q, 0.7, True).tril(-1), (query,))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     similarity=st.sampled_from(SIMILARITIES),
@@ -413,4 +419,4 @@ def test_flex_attention_with_dropout_is_refused_for_the_distance():
     model = SimilarityBertModel(config).train()
     model.set_attn_implementation("flex_attention")
     with pytest.raises(ValueError, match="attention_probs_dropout_prob is 0.1; allowed with flex_attention: 0"):
-        model(**batch(config))
+        model(batch(config)["input_ids"])

@@ -67,7 +67,7 @@ OPTIONS = ({}, {"join_splits": True}, {"data_fraction": 0.3}, {"split_fractions"
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
 def test_a_stream_is_the_corpus(data, monkeypatch, name, options):
     monkeypatch.setattr(text_files, "BLOCK", 50)
-    monkeypatch.setattr(text_files, "ROWS", 3)
+    monkeypatch.setattr(text_files, "ROWS", 40)
     check_stream(DataArguments(dataset=data[name], **options))
 
 
@@ -175,7 +175,7 @@ PARTS = st.text(alphabet="ab1'.é日 \n\t\u00a0\u2028\u0301\x1c", max_size=12)
 
 
 @given(st.lists(PARTS, max_size=12), st.integers(1, 30))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_chunks_lose_nothing_and_cut_no_word(parts, size):
     whole, before = "".join(parts), streams.CHUNK
     streams.CHUNK = size

@@ -38,7 +38,7 @@ def tied_texts() -> Iterator[tuple[str, list[str], int]]:
     yield "random", [" ".join("".join(rng.choices("abcdefghij", k=7)) for _ in range(300))], 150
     blocks = [a + b + c for a in ("ab", "cd", "ef") for b in ("gh", "ij") for c in ("mn", "op", "qr")]
     yield "symmetric", [" ".join(blocks)], 40
-    yield "real", [load_builtin("builtin/pydoc")[0]["train"][0][:40_000]], 400
+    yield "real", [load_builtin("builtin/pydoc")[0]["train"][0][:15_000]], 300
 
 
 @pytest.mark.parametrize("kind", TRAINED)
@@ -120,7 +120,8 @@ def test_unigram_is_sentencepiece_s():
     text = "low lower lowest slow " * 20 + "\N{LATIN SMALL LIGATURE FI}n (low) 12"
     tokenizer = train("unigram", [text], vocab_size=40)
     assert tokenizer.tokenize(" low  low\n") == ["▁low", "▁low"]
-    assert "(" in tokenizer.tokenize("low(")[-1]  # letters and signs do not mix
+    parts = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("low " + "x" * 600)
+    assert [len(part) for part, _ in parts] == [4, 256, 256, 89]  # no lattice is larger
     assert tokenizer.decode(tokenizer("Low \tfin, 12", add_special_tokens=False)["input_ids"]) == "low fin[UNK] 12"
     scores = [score for _, score in json.loads(saved(tokenizer))["model"]["vocab"]]
     assert scores[:5] == [0.0] * 5 and scores[5:] == sorted(scores[5:], reverse=True)
@@ -185,7 +186,7 @@ def test_what_is_cleaned_for_training_is_cleaned_for_good(kind):
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_no_text_is_too_strange(text):
     for kind in TRAINED:
         try:
