@@ -168,11 +168,12 @@ class MinBertSelfAttention(nn.Module):
 
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, keys and values, each `(batch, heads, seq, head)`."""
-        shape = (*hidden_states.shape[:-1], self.num_attention_heads, -1)
-        query = self.query(hidden_states).view(shape).transpose(1, 2)
-        key = self.key(hidden_states).view(shape).transpose(1, 2)
-        value = self.value(hidden_states).view(shape).transpose(1, 2)
-        return query, key, value
+        query, key, value = (linear(hidden_states) for linear in (self.query, self.key, self.value))
+        return self.split_heads(query), self.split_heads(key), self.split_heads(value)
+
+    def split_heads(self, states: torch.Tensor) -> torch.Tensor:
+        """Map `(batch, seq, heads * head)` to `(batch, heads, seq, head)`."""
+        return states.view(*states.shape[:-1], self.num_attention_heads, -1).transpose(1, 2)
 
     def attend(
         self,

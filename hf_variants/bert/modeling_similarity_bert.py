@@ -73,9 +73,8 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.key is not None:
             return super().project(hidden_states)
-        shape = (*hidden_states.shape[:-1], self.num_attention_heads, -1)
-        query = self.query(hidden_states).view(shape).transpose(1, 2)
-        return query, query, self.value(hidden_states).view(shape).transpose(1, 2)
+        query = self.split_heads(self.query(hidden_states))
+        return query, query, self.split_heads(self.value(hidden_states))
 
     def attend(
         self,

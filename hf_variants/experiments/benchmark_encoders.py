@@ -11,7 +11,7 @@ from ..bert.configuration_highway_bert import HighwayBertConfig
 from ..bert.configuration_minbert import MinBertConfig
 from ..bert.modeling_highway_bert import HighwayBertModel, HighwayBertOutput
 from ..bert.modeling_minbert import MinBertModel
-from .benchmarking import DEVICE, Sides, assert_same, case, random_batch, trained
+from .benchmarking import DEVICE, Sides, assert_same, case, random_batch, trained, with_method
 
 # ---- minbert against transformers' BERT ----------------------------------------------------------------------------
 
@@ -56,12 +56,7 @@ def naive_join(
 
 def naive_copy(model: HighwayBertModel) -> HighwayBertModel:
     """The same net with the equation in place of the fast mix."""
-    naive = HighwayBertModel(model.config, add_pooling_layer=False).to(DEVICE)
-    naive.load_state_dict(model.state_dict())
-    for module in naive.modules():
-        if isinstance(module, HighwayBertOutput):
-            module.join = functools.partial(naive_join, module)
-    return naive
+    return with_method(model, HighwayBertOutput, "join", naive_join)
 
 
 def highway_sides(gate_type: str, layers: int = 4, rows: int = 8) -> Sides:

@@ -19,6 +19,7 @@ from .benchmarking import (
     forward_backward,
     random_batch,
     trained,
+    with_method,
 )
 from .timing import in_new_process, peak_memory_mb
 
@@ -74,12 +75,7 @@ def naive_attend(
 
 def naive_copy(model: SimilarityBertModel) -> SimilarityBertModel:
     """The same net with naive attention."""
-    naive = SimilarityBertModel(model.config, add_pooling_layer=False).to(DEVICE)
-    naive.load_state_dict(model.state_dict())
-    for module in naive.modules():
-        if isinstance(module, SimilarityBertSelfAttention):
-            module.attend = functools.partial(naive_attend, module)
-    return naive
+    return with_method(model, SimilarityBertSelfAttention, "attend", naive_attend)
 
 
 def similarity_sides(similarity: str, hidden_size: int, layers: int, naive: bool) -> Sides:
