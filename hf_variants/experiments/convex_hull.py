@@ -36,9 +36,7 @@ def chosen(similarity: str, queries: torch.Tensor, keys: torch.Tensor) -> torch.
     return scores.argmax(-1) == keys.shape[1] - 1
 
 
-def count_inner_choices(
-    sizes: Sequence[int] = SIZES, queries: int = 20_000, seed: int = 0, outer: int = OUTER
-) -> dict[str, Any]:
+def count_inner_choices(sizes: Sequence[int] = SIZES, queries: int = 20_000, seed: int = 0) -> dict[str, Any]:
     """Count the queries that choose the inner key, by size of the vectors and similarity.
 
     Returns:
@@ -50,7 +48,7 @@ def count_inner_choices(
         keys = random_keys(queries // QUERIES, size, generator)
         asked = torch.randn(len(keys), QUERIES, size, generator=generator, dtype=torch.float64)
         rows.append({"size": size} | {name: int(chosen(name, asked, keys).sum()) for name in SIMILARITIES})
-    return {"queries": queries // QUERIES * QUERIES, "outer_keys": outer, "seed": seed, "counts": rows}
+    return {"queries": queries // QUERIES * QUERIES, "outer_keys": OUTER, "seed": seed, "counts": rows}
 
 
 def plot_convex_hull(found: Mapping[str, Any], path: str | Path) -> Path:
