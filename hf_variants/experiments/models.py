@@ -32,6 +32,7 @@ def build_config(
     settings |= {"pad_token_id": tokenizer.pad_token_id}
     try:
         if arguments.pretrained:
+            check_vocabulary(arguments, tokenizer)
             settings = {}
         config = _base_config(arguments, settings | (task or {}) | arguments.overrides)
     except InputError:
@@ -43,8 +44,6 @@ def build_config(
         if name not in known and name != "num_labels":  # which is written as id2label
             raise InputError(f"model.overrides: {config.model_type} has no field '{name}'{_near(name, known)}")
     _check_sizes(config, tokenizer, block_size)
-    if arguments.pretrained:
-        check_vocabulary(arguments, config, tokenizer)
     return config
 
 

@@ -50,20 +50,22 @@ def _own_config(arguments: ModelArguments) -> PreTrainedConfig:
     )
 
 
-def check_vocabulary(arguments: ModelArguments, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_vocabulary(arguments: ModelArguments, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises InputError where an id of the tokenizer means something else to the pretrained weights.
 
     The tokenizer that lies beside the weights says what they mean. Where none does, sizes must be equal, unless the
     recipe states the larger one of the weights as `overrides.vocab_size`: some vocabularies are padded.
     """
     name, size = arguments.name_or_path, source_config(arguments).vocab_size
-    if config.vocab_size != size:
-        raise InputError(f"model.overrides: vocab_size {config.vocab_size}; the weights of {name} have {size}")
+    if arguments.overrides.get("vocab_size", size) != size:
+        stated = arguments.overrides["vocab_size"]
+        raise InputError(f"model.overrides: vocab_size {stated}; the weights of {name} have {size}")
     own, given = _own_vocabulary(name, arguments.revision), tokenizer.get_vocab()
     if own is None and size != len(given) and "vocab_size" not in arguments.overrides:
+        padding = f" (if it is this one, and the rest is padding, set model.overrides.vocab_size: {size})"
         raise InputError(
             f"tokenizer: has {len(given)} tokens, and the weights of {name} have {size}; use the tokenizer that they "
-            f"were trained with (if it is this one, and the rest is padding, set model.overrides.vocab_size: {size})"
+            f"were trained with{padding if size > len(given) else ''}"
         )
     other = next((token for token, number in given.items() if own is not None and own.get(token) != number), None)
     if other is not None:

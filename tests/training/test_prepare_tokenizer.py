@@ -209,7 +209,10 @@ def folders(data, tmp_path_factory) -> Path:
 
 MISFITS = {
     "new model, too small": ({"model_type": "minbert", "overrides": {"vocab_size": 79}}, "vocab_size 79 is below the"),
-    "weights, too small": ({"name_or_path": "bert60", "pretrained": True}, "vocab_size 60 is below the tokenizer's"),
+    "weights, too small": (
+        {"name_or_path": "bert60", "pretrained": True},
+        "have 60; use the tokenizer that they were trained with",
+    ),
     "weights, larger": ({"name_or_path": "bert96", "pretrained": True}, "has 80 tokens, and the weights of"),
     "weights of another vocabulary": ({"name_or_path": "bert80", "pretrained": True}, "is not the one that"),
     "another size than the weights": (
