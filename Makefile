@@ -10,7 +10,7 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint conformance bench clean
+.PHONY: help demo test test-slow hunt lint conformance bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ demo: $(STAMP) ## train a residual against a highway net on built-in text and re
 test: $(STAMP) ## run the tests, but for the slow ones
 	$(PYTEST)
 
-test-slow: $(STAMP) ## run the slow tests: inductor compiles, longer training
-	$(PYTEST) -m slow
+test-slow: $(STAMP) ## run the slow tests: inductor compiles, longer training, 1 000 examples of every hunt
+	$(PYTEST) --hypothesis-profile=thorough -m "slow or hunt"
+
+hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every hunt
+	$(PYTEST) --hypothesis-profile=new -m hunt
 
 lint: $(STAMP) ## check style: ruff, and the linter of transformers for model files
 	$(BIN)/ruff check .

@@ -65,7 +65,9 @@ class HighwayBertConfig(MinBertConfig):
         return super().from_dict(config_dict, **kwargs)
 
     def validate_gates(self) -> None:
-        """Check that a neutral start exists. Run by huggingface_hub after construction."""
+        """Check the bias, and that a neutral start exists. Run by huggingface_hub after construction."""
+        if not -float("inf") < self.gate_bias < float("inf"):
+            raise ValueError(f"gate_bias is {self.gate_bias}; allowed: any finite number")
         gated = self.skip_connection == "highway"
         if gated and self.gate_init == "neutral" and self.gate_coupling == "coupled" and self.norm_position == "pre":
             raise ValueError(

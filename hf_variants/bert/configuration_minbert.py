@@ -71,6 +71,9 @@ class MinBertConfig(PreTrainedConfig):
     mlm_transform: bool = True
 
     def __post_init__(self, **kwargs: Any) -> None:
+        labels = kwargs.get("num_labels", 2) if self.id2label is None else len(self.id2label)
+        if not isinstance(labels, int) or isinstance(labels, bool) or labels < 1:
+            raise ValueError(f"num_labels is {labels!r}; allowed: a whole number, 1 or more")
         super().__post_init__(**kwargs)
         # On the instance: transformers does not write a class attribute, and saving a model enters only its own class.
         self.auto_map = self.full_auto_map()
@@ -93,15 +96,17 @@ class MinBertConfig(PreTrainedConfig):
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""
         minima = dict.fromkeys(("hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"), 1)
-        minima |= {"max_position_embeddings": 1, "num_hidden_layers": 0, "type_vocab_size": 0, "initializer_range": 0}
+        minima |= {"max_position_embeddings": 1, "num_hidden_layers": 0, "type_vocab_size": 0}
         for name, minimum in minima.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {minimum} or more")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 or more and less than 1")
-        if self.layer_norm_eps <= 0:
-            raise ValueError(f"layer_norm_eps is {self.layer_norm_eps}; allowed: more than 0")
+        if not 0 <= self.initializer_range < float("inf"):
+            raise ValueError(f"initializer_range is {self.initializer_range}; allowed: 0 or more and finite")
+        if not 0 < self.layer_norm_eps < float("inf"):
+            raise ValueError(f"layer_norm_eps is {self.layer_norm_eps}; allowed: more than 0 and finite")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(f"pad_token_id is {self.pad_token_id}; allowed: None, or 0 to {self.vocab_size - 1}")
 

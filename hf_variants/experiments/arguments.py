@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import errno
 import functools
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -96,6 +97,8 @@ class DataArguments:
             )
         check_range("data.data_fraction", self.data_fraction, low=0, high=1, low_open=True)
         check_range("data.block_size", self.block_size, low=2)
+        if self.max_eval_blocks is not None:
+            check_range("data.max_eval_blocks", self.max_eval_blocks, low=1)
         if self.eval_stride is not None:
             check_range("data.eval_stride", self.eval_stride, low=1, high=self.block_size - 1)
         if (self.question_column is None) != (self.answer_column is None):
@@ -107,6 +110,8 @@ TEXT_FIELDS = (  # of DataArguments: those that decide which text there is
     *("split_fractions", "join_splits", "data_fraction"),
 )
 LARGEST_VOCABULARY = 10_000_000  # the trainers set memory aside for all of it
+LARGEST_BATCH = 1_000_000  # every process lists the blocks of a whole batch
+LARGEST_SEED = 2**32 - 1  # of numpy's global generator
 
 
 @dataclass
@@ -162,7 +167,7 @@ class ObjectiveArguments:
         check_range("objective.mask_probability", self.mask_probability, low=0, high=1, low_open=True)
         check_range("objective.mask_replace", self.mask_replace, low=0, high=1)
         check_range("objective.random_replace", self.random_replace, low=0, high=1 - self.mask_replace + 1e-9)
-        for name in ("answer_questions", "samples", "sample_temperature"):
+        for name in ("answer_questions", "samples", "sample_temperature", "eval_seed"):
             check_range(f"objective.{name}", getattr(self, name), low=0)
         check_range("objective.sample_tokens", self.sample_tokens, low=1)
         check_range("objective.label_smoothing", self.label_smoothing, low=0, high=0.999)
@@ -225,7 +230,6 @@ class TrainingArguments:
             raise InputError(f"training: give exactly one of {', '.join(BUDGETS)} (found: {given or 'none'})")
         check_range(f"training.{given[0]}", getattr(self, given[0]), low=0, low_open=True)
         for name in (
-            "batch_size",
             "gradient_accumulation_steps",
             "eval_batch_size",
             "eval_every",
@@ -241,17 +245,26 @@ class TrainingArguments:
             "snapshot_every",
             "weight_decay",
             "min_learning_rate",
-            "seed",
         ):
             check_range(f"training.{name}", getattr(self, name), low=0)
-        check_range("training.learning_rate", self.learning_rate, low=0, low_open=True)
+        check_range("training.batch_size", self.batch_size, low=1, high=LARGEST_BATCH)
+        check_range("training.seed", self.seed, low=0, high=LARGEST_SEED)
         check_range("training.decay_fraction", self.decay_fraction, low=0, high=1)
+        self._check_optimizer()
         if self.batch_size % self.gradient_accumulation_steps:
             raise InputError(
                 f"training.gradient_accumulation_steps: {self.gradient_accumulation_steps} does not divide "
                 f"batch_size {self.batch_size}"
             )
         self._check_budgets()
+
+    def _check_optimizer(self) -> None:
+        check_range("training.learning_rate", self.learning_rate, low=0, low_open=True)
+        for name in ("adam_beta1", "adam_beta2"):
+            check_range(f"training.{name}", getattr(self, name), low=0, high=1 - 1e-9)
+        check_range("training.adam_epsilon", self.adam_epsilon, low=0)
+        if self.max_grad_norm is not None:
+            check_range("training.max_grad_norm", self.max_grad_norm, low=0, low_open=True)
 
     def _check_budgets(self) -> None:
         marks = self.budgets
@@ -302,11 +315,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises InputError where it is missing, unreadable or not a mapping."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        json.dumps(content, default=str, skipkeys=True)  # raises ValueError where an alias contains itself
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; a YAML file is expected") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: not valid YAML: it is nested too deep, or contains itself") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueErrors: not UTF-8, February 30, endless digits
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a mapping is expected, found {type(content).__name__}")
@@ -323,13 +339,17 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_dotted(settings: dict[str, Any]) -> dict[str, Any]:
-    """`{"training.learning_rate": 1e-3}` as nested mappings."""
+    """`{"training.learning_rate": 1e-3}` as nested mappings. Raises InputError where that can't be."""
     nested: dict[str, Any] = {}
     for dotted, value in settings.items():
+        if not isinstance(dotted, str):
+            raise InputError(f"{dotted!r}: no field; write section.field")
         *parents, last = dotted.split(".")
         place = nested
         for parent in parents:
             place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{dotted}: '{parent}' has a value of its own beside it")
         place[last] = value
     return nested
 
@@ -414,7 +434,7 @@ def _as_flag(value: Any) -> str:
 
 NOT_WRITABLE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
 )
 
 
@@ -431,11 +451,22 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
             if error.errno not in NOT_WRITABLE:
                 raise
             code = _complain(f"{error.filename or 'output'}: {error.strerror}; nothing already written was removed")
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            first = (str(error).strip() or "all of it is in use").splitlines()[0]
+            code = _complain(f"not enough memory: {first}; lower training.batch_size or the model's sizes")
         except KeyboardInterrupt:
             code = _complain("interrupted; run the same command again to go on from the last checkpoint", 130)
         sys.exit(code)
 
     return wrapped
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory could not be had, on the CPU or on another device; importing torch to ask would take seconds."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def _complain(message: str, code: int = 2) -> int:

@@ -3,6 +3,8 @@
 
 import dataclasses
 import difflib
+import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -10,6 +12,9 @@ from dataclasses import field
 from typing import Any, Literal
 
 import yaml
+
+
+LARGEST = 10**15  # of whole numbers: products of two of them still fit into what counts steps and tokens
 
 
 class InputError(ValueError):
@@ -91,13 +96,24 @@ def _convert_plain(value: Any, kind: type, where: str) -> Any:
             value = float(value)
         except ValueError:
             raise InputError(f"{where}: '{value}'; a number is expected") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and kind in (int, float):
+        _check_size(value, kind, where)
+    if is_number and kind is float:
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{where}: {value!r}; {kind.__name__} is expected")
     return value
+
+
+def _check_size(value: int | float, kind: type, where: str) -> None:
+    if value != value or abs(value) == math.inf:
+        raise InputError(f"{where}: {value}; a finite number is expected")
+    largest = LARGEST if kind is int else sys.float_info.max
+    if abs(value) > largest:
+        raise InputError(f"{where}: a number this large; allowed: up to {largest:.0e}")  # it may have no end of digits
 
 
 def check_range(

@@ -6,6 +6,7 @@ arm the same number of trials on validation. What is published is generated from
 """
 
 import itertools
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ KEYS = (
 )
 ARM_KEYS = ("description", "seeds", "model", "data", "tokenizer", "objective", "training", "growth")
 FLOOR = "floor.json"
+_ARM = re.compile(r"\w[\w.+=-]*")  # it is part of names of files
 Trial = dict[str, Any]
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
@@ -105,7 +107,9 @@ def read_base(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
             raise InputError(f"{path}: {key} is missing")
     as_mapping(content["arms"], f"{path}: arms")
     base = content["recipe"]
-    return read_yaml(Path(path).parent / base) if isinstance(base, str) else base
+    if isinstance(base, str):
+        return read_yaml(Path(path).parent / base)
+    return as_mapping(base, f"{path}: recipe")
 
 
 def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: str) -> Comparison:
@@ -135,19 +139,27 @@ def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: s
 
 def _check(comparison: Comparison, where: str) -> None:
     arms, seeds = comparison.arms, comparison.seeds
+    for name in ("name", "question", *(["metric"] if comparison.metric is not None else [])):
+        if not isinstance(getattr(comparison, name), str):
+            raise InputError(f"{where}: {name} {getattr(comparison, name)!r}; text is expected")
+    for arm in arms:
+        if not isinstance(arm, str) or not _ARM.fullmatch(arm):
+            raise InputError(f"{where}: arm {arm!r}: is no name for a file; allowed: letters, digits, _, -, +, = and .")
     if comparison.baseline not in list(arms):
         raise InputError(f"{where}: baseline '{comparison.baseline}'; allowed: {', '.join(arms)}")
-    if not isinstance(seeds, list) or not all(isinstance(s, int) for s in seeds) or len(set(seeds)) < len(seeds):
+    if not isinstance(seeds, list) or not all(type(s) is int for s in seeds) or len(set(seeds)) < len(seeds):
         raise InputError(f"{where}: seeds {seeds}; a list of different whole numbers is expected")
     for pair in comparison.parameter_matched.items():
         for arm in pair:
-            if arm not in arms:
+            if arm not in list(arms):
                 raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
     for arm, changes in arms.items():
         refuse_unknown(as_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
+        if not isinstance(changes.get("description") or "", str):
+            raise InputError(f"{where}: arm {arm}: description {changes['description']!r}; text is expected")
         _check_alike(comparison, arm, where)
         own = comparison.seeds_of(arm)
-        if not isinstance(own, list) or not own or not set(own) <= set(seeds):
+        if not isinstance(own, list) or not own or not all(seed in seeds for seed in own):
             raise InputError(f"{where}: arm {arm}: seeds {own}; allowed: some of {seeds}")
     if comparison.tune is not None:
         check_tune(comparison, where)

@@ -17,6 +17,18 @@ from .pretrained import check_vocabulary, load_pretrained, source_config
 from .word_vectors import load_word_vectors
 
 
+# What models of transformers raise about sizes and names that their configurations let pass.
+REFUSED = (ValueError, OSError, ImportError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+           RuntimeError)  # fmt: skip
+MOST_LAYERS = 10_000  # more take hours to build
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, in one line; also what it is called, where its words alone mean little."""
+    words = " ".join(str(error).split())[:400]
+    return words if isinstance(error, (StrictDataclassError, ValueError, OSError)) else f"{type(error).__name__}: {words}"
+
+
 def build_config(
     arguments: ModelArguments,
     tokenizer: PreTrainedTokenizerBase,
@@ -37,8 +49,8 @@ def build_config(
         config = _base_config(arguments, settings | (task or {}) | arguments.overrides)
     except InputError:
         raise
-    except (StrictDataclassError, ValueError, OSError, KeyError) as error:
-        raise InputError(f"model: {' '.join(str(error).split())}") from None
+    except (StrictDataclassError, *REFUSED) as error:
+        raise InputError(f"model: {_reason(error)}") from None
     known = config.to_dict()
     for name in arguments.overrides:
         if name not in known and name != "num_labels":  # which is written as id2label
@@ -82,8 +94,11 @@ def _near(name: str, known: dict[str, Any]) -> str:
 
 
 def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, block_size: int) -> None:
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise InputError(f"model: num_hidden_layers {layers:.0e}; allowed: up to {MOST_LAYERS}")
     size = max(tokenizer.get_vocab().values()) + 1  # len() does not count ids that are left out
-    if config.vocab_size < size:
+    if not isinstance(config.vocab_size, int) or config.vocab_size < size:
         raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {size}")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < block_size:
@@ -106,8 +121,10 @@ def build_model(
         if arguments.pretrained:
             return load_pretrained(arguments, config, auto, options)
         model = auto.from_config(config, **options)
-    except (ValueError, OSError, ImportError) as error:
-        raise InputError(f"model: {' '.join(str(error).split())[:400]}") from None
+    except InputError:
+        raise
+    except REFUSED as error:
+        raise InputError(f"model: {_reason(error)}") from None
     if arguments.word_vectors is not None:
         load_word_vectors(model, tokenizer, arguments.word_vectors)
     return model
@@ -123,11 +140,13 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
     try:
         with torch.no_grad():  # in eval mode no random number is drawn
             prepared.objective.losses(model.eval(), batch)
-    except (IndexError, RuntimeError) as error:
-        if not any(words in str(error) for words in ("out of range", "out of bounds")):
-            raise
+    except InputError:
+        raise
+    except REFUSED as error:
+        too_long = any(words in str(error) for words in ("out of range", "out of bounds"))
         kind, size = model.config.model_type, batch["input_ids"].shape[1]
-        raise InputError(
-            f"model: {kind} cannot read a block of {size} tokens ({error}); raise max_position_embeddings"
-        ) from None
+        if not too_long and kind in {row.model_type for row in hf_variants.auto.TABLE}:
+            raise  # our own refuse what they can't do before
+        hint = "; raise max_position_embeddings" if too_long else ""
+        raise InputError(f"model: {kind} cannot read a block of {size} tokens ({_reason(error)}){hint}") from None
     model.train(was_training)

@@ -25,6 +25,7 @@ def check_tune(comparison: "Comparison", where: str) -> None:
         as_mapping(space or {}, f"{where}: tune, {name}")
     if tune.get("seed") is None or tune["seed"] in comparison.seeds:
         raise InputError(f"{where}: tune.seed must be given and differ from seeds {comparison.seeds}")
+    as_whole(tune["seed"], f"{where}: tune.seed")
     for arm in comparison.arms:
         trial_recipes(comparison, arm)
 

@@ -81,6 +81,9 @@ class NanoGptConfig(PreTrainedConfig):
     use_cache: bool = True
 
     def __post_init__(self, **kwargs: Any) -> None:
+        labels = kwargs.get("num_labels", 2) if self.id2label is None else len(self.id2label)
+        if not isinstance(labels, int) or isinstance(labels, bool) or labels < 1:
+            raise ValueError(f"num_labels is {labels!r}; allowed: a whole number, 1 or more")
         super().__post_init__(**kwargs)
         # On the instance: transformers does not write a class attribute, and saving a model enters only its own class.
         self.auto_map = self.full_auto_map()
@@ -118,7 +121,7 @@ class NanoGptConfig(PreTrainedConfig):
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""
         minima = dict.fromkeys(("hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings"), 1)
-        minima |= {"num_hidden_layers": 0, "initializer_range": 0}
+        minima |= {"num_hidden_layers": 0}
         minima |= {"intermediate_size": 1} if self.intermediate_size is not None else {}
         for name, minimum in minima.items():
             if getattr(self, name) < minimum:
@@ -126,8 +129,10 @@ class NanoGptConfig(PreTrainedConfig):
         for name in ("embd_pdrop", "resid_pdrop", "attn_pdrop"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 or more and less than 1")
-        if self.layer_norm_eps <= 0:
-            raise ValueError(f"layer_norm_eps is {self.layer_norm_eps}; allowed: more than 0")
+        if not 0 <= self.initializer_range < float("inf"):
+            raise ValueError(f"initializer_range is {self.initializer_range}; allowed: 0 or more and finite")
+        if not 0 < self.layer_norm_eps < float("inf"):
+            raise ValueError(f"layer_norm_eps is {self.layer_norm_eps}; allowed: more than 0 and finite")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(f"pad_token_id is {self.pad_token_id}; allowed: None, or 0 to {self.vocab_size - 1}")
 

@@ -54,6 +54,9 @@ class BiGRUConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
+        labels = kwargs.get("num_labels", 2) if self.id2label is None else len(self.id2label)
+        if not isinstance(labels, int) or isinstance(labels, bool) or labels < 1:
+            raise ValueError(f"num_labels is {labels!r}; allowed: a whole number, 1 or more")
         super().__post_init__(**kwargs)
         # On the instance: transformers does not write a class attribute, and saving a model enters only its own class.
         self.auto_map = self.full_auto_map()
@@ -76,9 +79,11 @@ class BiGRUConfig(PreTrainedConfig):
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""
         minima = dict.fromkeys(("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"), 1)
-        for name, minimum in (minima | {"initializer_range": 0}).items():
+        for name, minimum in minima.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {minimum} or more")
+        if not 0 <= self.initializer_range < float("inf"):
+            raise ValueError(f"initializer_range is {self.initializer_range}; allowed: 0 or more and finite")
         for name in ("spatial_dropout", "hidden_dropout_prob", "classifier_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 or more and less than 1")
