@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import yaml
 
-
 LARGEST = 10**15  # of whole numbers: products of two of them still fit into what counts steps and tokens
 
 
@@ -58,7 +57,7 @@ def parse_overrides(text: str) -> dict[str, Any]:
         raise InputError(f"--overrides {text}: write field=value,field=value")
     try:
         return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise InputError(f"--overrides {text}: a value is not valid YAML") from None
 
 

@@ -144,7 +144,7 @@ def _check(comparison: Comparison, where: str) -> None:
             raise InputError(f"{where}: {name} {getattr(comparison, name)!r}; text is expected")
     for arm in arms:
         if not isinstance(arm, str) or not _ARM.fullmatch(arm):
-            raise InputError(f"{where}: arm {arm!r}: is no name for a file; allowed: letters, digits, _, -, +, = and .")
+            raise InputError(f"{where}: arm {arm!r}: is no name for a file; allowed: letters, digits, _, -, +, =, .")
     if comparison.baseline not in list(arms):
         raise InputError(f"{where}: baseline '{comparison.baseline}'; allowed: {', '.join(arms)}")
     if not isinstance(seeds, list) or not all(type(s) is int for s in seeds) or len(set(seeds)) < len(seeds):

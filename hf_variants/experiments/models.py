@@ -16,17 +16,17 @@ from .prepared import Prepared
 from .pretrained import check_vocabulary, load_pretrained, source_config
 from .word_vectors import load_word_vectors
 
-
 # What models of transformers raise about sizes and names that their configurations let pass.
 REFUSED = (ValueError, OSError, ImportError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
            RuntimeError)  # fmt: skip
 MOST_LAYERS = 10_000  # more take hours to build
+LARGEST_OVERRIDE = 20_000_000  # of memory that can't be had, the system does not always say so before it is used
 
 
 def _reason(error: Exception) -> str:
     """What an exception says, in one line; also what it is called, where its words alone mean little."""
-    words = " ".join(str(error).split())[:400]
-    return words if isinstance(error, (StrictDataclassError, ValueError, OSError)) else f"{type(error).__name__}: {words}"
+    kind = "" if isinstance(error, (StrictDataclassError, ValueError, OSError)) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())[:400]
 
 
 def build_config(
@@ -39,6 +39,9 @@ def build_config(
 
     `task` are settings that the data decides, such as its labels; they hold for pretrained models too.
     """
+    for name, value in arguments.overrides.items():
+        if isinstance(value, int) and abs(value) > LARGEST_OVERRIDE:
+            raise InputError(f"model.overrides: {name} is a number this large; allowed: up to {LARGEST_OVERRIDE:.0e}")
     ids = {n: getattr(tokenizer, n) for n in ("pad_token_id", "bos_token_id", "eos_token_id")}
     settings = {"vocab_size": len(tokenizer)} | {n: i for n, i in ids.items() if i is not None}
     settings |= {"pad_token_id": tokenizer.pad_token_id}

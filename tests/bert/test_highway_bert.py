@@ -236,6 +236,8 @@ def test_a_converted_model_keeps_its_structure_when_saved(tmp_path):
         ("gate_input", "x"),
         ("gate_init", "zero"),
         ("gate_bias", "low"),
+        ("gate_bias", float("nan")),
+        ("gate_bias", float("-inf")),
     ],
 )
 def test_wrong_values_are_named(field, value):

@@ -28,10 +28,11 @@ from hf_variants.experiments.tokenizer_training import TRAINED, train_tokenizer
 
 PIECES = st.sampled_from(
     [
-        *("", " ", "\t", "\n", "\r", "\r\n", "\x00", "\x0b", "\x1c", "\x7f", "\x85", "\xa0", "\xad", "\u2028", "\u3000"),
-        *("a", "the cat", "don't", "Don’t", "e\u0301", "é", "\u0301\u0302", "ﬁ", "İ", "ſ", "Σς", "x" * 300, "1,5", "##a"),
-        *("שלום", "\u202eمرحبا\u202c", "हिन्दी", "日本語", "ไทย", "😀", "👩\u200d👩\u200d👧🏽", "🇩🇪", "\ufeff", "\ufffd", "\uffff", "\U0010ffff"),
-        *("[PAD]", "[UNK]", "[CLS]", "[MASK]", "<|endoftext|>", "▁", "Ġ", "'", '"', '""', ",", "|||", "label ||| x", "\nAnswer:"),
+        *("", " ", "\t", "\n", "\r", "\r\n", "\x00", "\x0b", "\x1c", "\x7f", "\x85", "\xa0", "\xad", "\u2028"),
+        *("a", "the cat", "don't", "Don’t", "e\u0301", "é", "\u0301\u0302", "ﬁ", "İ", "ſ", "Σς", "x" * 300, "1,5"),
+        *("שלום", "\u202eمرحبا\u202c", "हिन्दी", "日本語", "ไทย", "\u3000", "\ufeff", "\ufffd", "\uffff"),
+        *("\U0010ffff", "😀", "👩\u200d👩\u200d👧🏽", "🇩🇪", "[PAD]", "[UNK]", "[CLS]", "[MASK]", "<|endoftext|>"),
+        *("▁", "Ġ", "##a", "'", '"', '""', ",", "|||", "label ||| x", "\nAnswer:"),
     ]
 )  # fmt: skip
 # Whole texts too: lists of pieces seldom repeat one.
@@ -87,7 +88,7 @@ def test_texts_come_back_from_every_kind_of_file(folder, suffix, rows):
     if suffix == ".parquet":  # which can't hold them at all
         texts, whole = [text.encode("utf-8", "replace").decode() for text in texts], True
     if not whole:
-        with pytest.raises(InputError, match="surrogate|not UTF-8"):
+        with pytest.raises(InputError, match="surrogate|not UTF-8|can't decode"):
             documents(path)
         return
     assert documents(path) == (["\n".join(texts)] if suffix.startswith(".txt") else texts)
@@ -201,7 +202,7 @@ def test_any_text_becomes_batches_or_is_refused(folder, texts, suffix, kind, obj
         assert str(error).strip()
         return
     batch = StepDataset(prepared.order(recipe.training), prepared.objective, 0, 1, 0, 1)[0]
-    assert batch["input_ids"].shape[0] == sizes[1] and 1 <= batch["input_ids"].shape[1]
-    assert 0 <= batch["input_ids"].min() and batch["input_ids"].max() < len(prepared.tokenizer)
+    assert batch["input_ids"].shape[0] == sizes[1] and batch["input_ids"].shape[1] >= 1
+    assert batch["input_ids"].min() >= 0 and batch["input_ids"].max() < len(prepared.tokenizer)
     assert all(array.dtype.is_floating_point is False or np.isfinite(array).all() for array in batch.values())
     json.dumps(prepared.describe())

@@ -43,6 +43,19 @@ def with_changes(**sections):
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast'; a number is expected"),
         ({"training": {"learning_rate": -1}}, "training.learning_rate: -1"),
         ({"training": {"budgets": [0.5]}}, "rising shares in"),
+        ({"training": {"budgets": [float("nan"), 1.0]}}, "training.budgets: nan; a finite number is expected"),
+        ({"training": {"learning_rate": float("inf")}}, "training.learning_rate: inf; a finite number is expected"),
+        ({"training": {"learning_rate": 10**400}}, "training.learning_rate: a number this large"),
+        ({"training": {"max_steps": 10**30}}, "training.max_steps: a number this large; allowed: up to 1e+15"),
+        ({"training": {"max_steps": "1e400"}}, "training.max_steps: inf; a finite number is expected"),
+        ({"training": {"batch_size": 10**9}}, "training.batch_size: 1000000000; allowed: from 1 to 1000000"),
+        ({"training": {"seed": 2**32}}, "training.seed: 4294967296; allowed: from 0 to 4294967295"),
+        ({"training": {"adam_beta2": 1}}, "training.adam_beta2: 1.0"),
+        ({"training": {"adam_epsilon": -1e-8}}, "training.adam_epsilon: -1e-08"),
+        ({"training": {"max_grad_norm": 0}}, "training.max_grad_norm: 0.0; allowed: above 0"),
+        ({"data": {"split_fractions": [0.5, float("nan"), 0.1]}}, "data.split_fractions: nan"),
+        ({"data": {"max_eval_blocks": -3}}, "data.max_eval_blocks: -3; allowed: from 1"),
+        ({"objective": {"eval_seed": -1}}, "objective.eval_seed: -1"),
         ({"training": {"budgets": [0.5, 1.0], "schedule": "linear"}}, "several budgets need"),
         ({"training": {"gradient_accumulation_steps": 3}}, "3 does not divide batch_size 64"),
         ({"model": {"name_or_path": "x"}}, "exactly one of model_type and name_or_path"),
@@ -117,6 +130,8 @@ def test_overrides_are_read_as_yaml():
     assert parse_overrides("a=1, b=0.5,c=true,d=post") == {"a": 1, "b": 0.5, "c": True, "d": "post"}
     with pytest.raises(InputError, match="field=value"):
         parse_overrides("a")
+    with pytest.raises(InputError, match="a value is not valid YAML"):
+        parse_overrides("a=2026-02-30")
 
 
 def test_merge_and_dotted_names():
@@ -124,7 +139,25 @@ def test_merge_and_dotted_names():
     assert set_dotted({"a.b": 1, "a.c.d": 2}) == {"a": {"b": 1, "c": {"d": 2}}}
 
 
-@pytest.mark.parametrize(("content", "words"), [("a: [", "not valid YAML"), ("- 1", "mapping is expected")])
+@pytest.mark.parametrize("settings", [{1: 2}, {"a": 1, "a.b": 2}])
+def test_dotted_names_that_cannot_be_nested(settings):
+    with pytest.raises(InputError, match="1: no field|a.b: 'a' has a value of its own"):
+        set_dotted(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "mapping is expected"),
+        ("a: 2026-02-30", "not valid YAML: day is out of range"),
+        ("a: " + "9" * 5000, "not valid YAML: Exceeds the limit"),
+        ("a: 0x" + "f" * 5000, "not valid YAML: Exceeds the limit"),
+        ("a: " + "[" * 3000, "not valid YAML: it is nested too deep"),
+        ("model: &a {overrides: *a}", "not valid YAML: Circular reference"),
+        ("a: \x00", "not valid YAML"),
+    ],
+)
 def test_broken_yaml(tmp_path, content, words):
     (tmp_path / "x.yaml").write_text(content)
     with pytest.raises(InputError, match=words):
@@ -154,6 +187,21 @@ def test_a_full_disk_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2 and "runs/x: No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 8 PiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory\nframe 0")],
+)
+def test_too_little_memory_is_named(capsys, error):
+    @one_line_errors
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    written = capsys.readouterr().err
+    assert stop.value.code == 2 and written.startswith("error: not enough memory: ") and "frame" not in written
 
 
 def test_bugs_are_not_hidden():

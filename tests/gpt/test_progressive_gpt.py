@@ -4,8 +4,6 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
@@ -181,16 +179,8 @@ def test_wrong_numbers_of_blocks_are_named(layers, blocks, tmp_path):
             ProgressiveGptConfig.from_pretrained(tmp_path, num_blocks=blocks)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 4), st.integers(1, 4), st.booleans())
-def test_every_configuration_survives_saving_and_runs(blocks, applications, tied):
-    layers = blocks * applications
-    sizes = SMALL | {"num_hidden_layers": layers, "num_blocks": blocks, "tie_word_embeddings": tied}
-    config = ProgressiveGptConfig(**sizes)
+@pytest.mark.parametrize(("blocks", "applications"), [(0, 1), (1, 1), (1, 4), (3, 1), (3, 2), (4, 3)])
+def test_neighbouring_layers_apply_the_same_block(blocks, applications):
+    config = ProgressiveGptConfig(**SMALL, num_hidden_layers=blocks * applications, num_blocks=blocks)
     assert config.layer_blocks == [block for block in range(blocks) for _ in range(applications)]
-    assert ProgressiveGptConfig.from_dict(config.to_dict()).to_dict() == config.to_dict()
-    model = ProgressiveGptForCausalLM(config)
-    ids = random_ids(model, 2, 9)
-    model(ids, labels=ids).loss.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert len(list(model.transformer.h)) == blocks
+    assert len(list(ProgressiveGptForCausalLM(config).transformer.h)) == blocks

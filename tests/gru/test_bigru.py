@@ -304,6 +304,8 @@ def test_initial_weights_are_those_of_keras(tmp_path):
         ("hidden_size", -2, "1 or more"),
         ("num_hidden_layers", 0, "1 or more"),
         ("initializer_range", -0.1, "0 or more"),
+        ("initializer_range", float("nan"), "0 or more and finite"),
+        ("num_labels", True, "a whole number"),
         ("spatial_dropout", 1.0, "less than 1"),
         ("hidden_dropout_prob", -0.5, "0 or more"),
         ("classifier_dropout", 1.5, "less than 1"),

@@ -136,6 +136,18 @@ WRONG = {
         lambda _: {"model": {"overrides": {"max_position_embeddings": 8}}},
         "max_position_embeddings 8 is below data.block_size 16",
     ),
+    "layers": (
+        lambda _: {"model": {"overrides": {"num_hidden_layers": 10**6}}},
+        "num_hidden_layers 1e+06; allowed: up to 10000",
+    ),
+    "width": (
+        lambda _: {"model": {"overrides": {"hidden_size": 10**9}}},
+        "model.overrides: hidden_size is a number this large; allowed: up to 2e+07",
+    ),
+    "sizes that only the net itself refuses": (
+        lambda _: {"model": {"model_type": "bert", "overrides": {"intermediate_size": -1}}},
+        "model: RuntimeError: Trying to create tensor with negative dimension",
+    ),
     "vocabulary": (lambda _: {"model": {"overrides": {"vocab_size": 9}}}, "vocab_size 9 is below the tokenizer's"),
     "no data": (lambda p: {"data": {"dataset": str(p / "none.txt")}}, "none.txt' is no file"),
     "kind of data": (lambda p: {"data": {"dataset": str(p / "recipe.yaml")}}, "unknown kind of file"),
