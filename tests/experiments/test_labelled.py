@@ -38,7 +38,8 @@ def test_folders_of_every_kind(tmp_path, suffix, labels):
     json.dumps(corpus.describe())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.hunt
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.integers(0, 4), st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1)),
@@ -52,7 +53,8 @@ def test_lines_of_label_and_text_come_back(tmp_path, rows, newline):
     assert found.rows(["label", "text"]) == [(str(label), text) for label, text in rows]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.hunt
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.text()), min_size=1), st.sampled_from(",\t"))
 def test_fields_of_a_table_come_back(tmp_path, rows, separator):
     rows = [(one, two.encode("utf-8", "ignore").decode()) for one, two in rows]

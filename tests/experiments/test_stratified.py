@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_variants.experiments.label_arguments import MULTI, REGRESSION, SINGLE
@@ -15,7 +15,7 @@ SHARES = st.sampled_from([(0.9, 0.05, 0.05), (0.6, 0.2, 0.2), (0.8, 0.2, 0.0), (
 STRATA = st.lists(st.integers(0, 12), min_size=1, max_size=200)
 
 
-@settings(deadline=None)
+@pytest.mark.hunt
 @given(STRATA, SHARES, st.integers(0, 5))
 def test_parts_are_disjoint_and_every_stratum_keeps_its_share(strata, fractions, seed):
     parts = stratified_split(strata, fractions, seed)
@@ -31,7 +31,7 @@ def test_parts_are_disjoint_and_every_stratum_keeps_its_share(strata, fractions,
     assert all(np.array_equal(one, two) for one, two in zip(parts, again, strict=True))
 
 
-@settings(deadline=None)
+@pytest.mark.hunt
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1, max_size=150), SHARES)
 def test_groups_stay_together(rows, fractions):
     groups = [group for _, group in rows]
@@ -55,7 +55,7 @@ def test_seeds_differ():
     assert not np.array_equal(one, two)
 
 
-@settings(deadline=None)
+@pytest.mark.hunt
 @given(STRATA, st.integers(0, 200))
 def test_any_beginning_of_the_order_is_stratified(strata, count):
     order = stratified_order(strata, 0)
