@@ -158,6 +158,7 @@ def test_every_tokenizer_learns_and_reads_any_text(kind, texts, other, lowercase
             check_round_trip(kind, tokenizer, text, known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["a", " ", "😀", "e\u0301", "ab "])
 @pytest.mark.parametrize("kind", TRAINED)
 def test_a_line_of_a_megabyte(kind, unit):
