@@ -153,7 +153,7 @@ def _edit(draw: st.DrawFn, parent: Any, key: Any, kind: str) -> None:
     """Changes `parent[key]`, where that can be."""
     has = isinstance(parent, dict) and key in parent or isinstance(parent, list) and key in range(len(parent))
     if kind == "set" and (has or isinstance(parent, dict)):
-        parent[key] = draw(st.sampled_from(STRANGE))
+        parent[key] = copy.deepcopy(draw(st.sampled_from(STRANGE)))  # the next edit may change it
     elif kind == "delete" and has:
         del parent[key]
     elif kind == "rename" and isinstance(parent, dict) and has:
