@@ -23,10 +23,24 @@ MOST_LAYERS = 10_000  # more take hours to build
 LARGEST_OVERRIDE = 20_000_000  # of memory that can't be had, the system does not always say so before it is used
 
 
+SAID = (StrictDataclassError, ValueError, OSError, ImportError)  # how our own models refuse; all else is a bug of ours
+
+
+def _is_ours(model_type: str | None) -> bool:
+    return model_type in {row.model_type for row in hf_variants.auto.TABLE}
+
+
 def _reason(error: Exception) -> str:
     """What an exception says, in one line; also what it is called, where its words alone mean little."""
-    kind = "" if isinstance(error, (StrictDataclassError, ValueError, OSError)) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, SAID) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())[:400]
+
+
+def _refusal(error: Exception, model_type: str | None) -> InputError:
+    """What to raise in place of what a model's code raised; where that is a bug of ours, raises it as it is."""
+    if isinstance(error, InputError) or (_is_ours(model_type) and not isinstance(error, SAID)):
+        raise error
+    return InputError(f"model: {_reason(error)}")
 
 
 def build_config(
@@ -50,10 +64,8 @@ def build_config(
             check_vocabulary(arguments, tokenizer)
             settings = {}
         config = _base_config(arguments, settings | (task or {}) | arguments.overrides)
-    except InputError:
-        raise
     except (StrictDataclassError, *REFUSED) as error:
-        raise InputError(f"model: {_reason(error)}") from None
+        raise _refusal(error, arguments.model_type) from None
     known = config.to_dict()
     for name in arguments.overrides:
         if name not in known and name != "num_labels":  # which is written as id2label
@@ -124,10 +136,8 @@ def build_model(
         if arguments.pretrained:
             return load_pretrained(arguments, config, auto, options)
         model = auto.from_config(config, **options)
-    except InputError:
-        raise
     except REFUSED as error:
-        raise InputError(f"model: {_reason(error)}") from None
+        raise _refusal(error, config.model_type) from None
     if arguments.word_vectors is not None:
         load_word_vectors(model, tokenizer, arguments.word_vectors)
     return model
@@ -148,7 +158,7 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
     except REFUSED as error:
         too_long = any(words in str(error) for words in ("out of range", "out of bounds"))
         kind, size = model.config.model_type, batch["input_ids"].shape[1]
-        if not too_long and kind in {row.model_type for row in hf_variants.auto.TABLE}:
+        if not too_long and _is_ours(kind):
             raise  # our own refuse what they can't do before
         hint = "; raise max_position_embeddings" if too_long else ""
         raise InputError(f"model: {kind} cannot read a block of {size} tokens ({_reason(error)}){hint}") from None
