@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+ECOSYSTEM := .venv-ecosystem
 # Two workers of one thread each, rather than two that fight over the same cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 # Nothing goes over the network once the packages are installed, and this makes sure of it.
@@ -10,10 +11,10 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow hunt lint conformance bench clean
+.PHONY: help demo test test-slow hunt test-ecosystem test-min-versions lint conformance bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The two set-up commands. torch comes first and by itself: it is the big one, and whoever wants another build
 # of it (a CUDA version, say) replaces just that line. Every version is pinned by constraints.txt.
@@ -31,10 +32,24 @@ test: $(STAMP) ## run the tests, but for the slow ones
 	$(PYTEST)
 
 test-slow: $(STAMP) ## run the slow tests: inductor compiles, longer training, 1 000 examples of every hunt
-	$(PYTEST) --hypothesis-profile=thorough -m "slow or hunt"
+	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem"
 
 hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every hunt
 	$(PYTEST) --hypothesis-profile=new -m hunt
+
+# On top of .venv, whose packages it sees: pip adds what is missing there, and its own copy of what must be older.
+$(ECOSYSTEM)/.installed: $(STAMP)
+	$(BIN)/python -m venv $(ECOSYSTEM)
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
+		$$($(ECOSYSTEM)/bin/python -c "import site; print(site.getsitepackages()[0])")/base.pth
+	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[ecosystem]"
+	@touch $@
+
+test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers
+	$(OFFLINE) OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest -q -m ecosystem tests/ecosystem
+
+test-min-versions: $(STAMP) ## load every model with torch and transformers alone, the oldest and the newest we support
+	$(BIN)/python tests/min_versions.py
 
 lint: $(STAMP) ## check style: ruff, and the linter of transformers for model files
 	$(BIN)/ruff check .
@@ -48,5 +63,5 @@ bench: $(STAMP) ## time the models against each other and against transformers
 	$(OFFLINE) $(BIN)/python training/benchmark.py
 
 clean: ## delete caches and .venv; results under runs/ are never touched
-	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv $(ECOSYSTEM) .cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +

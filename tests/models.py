@@ -1,10 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A tiny configuration for every row of `hf_variants/auto.py`, and what tests feed to such models."""
 
-import subprocess
-import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -100,12 +97,3 @@ def char_tokenizer(characters: str = "abcdefghijklmnopqrstuvwxyz .", framed: boo
         tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     names = {f"{token.strip('[]').lower()}_token": token for token in special}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-
-
-def load_without_the_package(root: Path, auto_names: list[str]) -> None:
-    """Run `clean_load.py` on the folders `root/<Auto class>`, and fail if it does."""
-    script = Path(__file__).with_name("clean_load.py")
-    command = [sys.executable, "-I", str(script), str(root), *auto_names]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == auto_names

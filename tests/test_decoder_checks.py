@@ -3,9 +3,8 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, pipeline
+from transformers import AutoModelForCausalLM
 
-from hf_variants.export import export_folder
 from tests.decoders import (
     LENGTH,
     Leaky,
@@ -18,7 +17,7 @@ from tests.decoders import (
     random_ids,
     train_on_noise,
 )
-from tests.models import DECODERS, build, char_tokenizer, load_without_the_package, outputs, tiny_config
+from tests.models import DECODERS, outputs, tiny_config
 
 ROWS = pytest.mark.parametrize("row", DECODERS, ids=lambda row: row.model_type)
 ATTENTION = pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -227,36 +226,6 @@ def test_torch_compile_with_a_cache(row):
         logits.append(result.logits)
     real = mask.bool()
     torch.testing.assert_close(torch.cat(logits, dim=1)[real], expected[real], atol=1e-4, rtol=1e-4)
-
-
-# ---- without the package -------------------------------------------------------------------------------------------
-
-
-@ROWS
-def test_an_exported_folder_writes_where_the_package_is_missing(row, tmp_path):
-    tokenizer = char_tokenizer(framed=False)
-    config = tiny_config(row.model_type, vocab_size=len(tokenizer), pad_token_id=0, max_position_embeddings=64)
-    model = build(row.classes[AutoModelForCausalLM], config)
-    model.save_pretrained(tmp_path / "source")
-    tokenizer.save_pretrained(tmp_path / "source")
-    folder = export_folder(tmp_path / "source", tmp_path / "AutoModelForCausalLM", "---\n---\n# A model\n")
-    prompts = ["to be or", "not", "a"]
-    inputs = tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt", return_token_type_ids=False)
-    options = {"max_new_tokens": 9, "do_sample": False}
-    ways = [options, options | {"num_beams": 3}, options | {"use_cache": False}]
-    write = pipeline("text-generation", model=model, tokenizer=tokenizer)
-    texts = write(prompts, **options)
-    assert all(text[0]["generated_text"].startswith(prompt) for text, prompt in zip(texts, prompts, strict=True))
-    stored = {
-        "inputs": dict(inputs),
-        "expected": outputs(model, inputs),
-        "generated": [(way, model.generate(**inputs, **way)) for way in ways],
-        "prompts": prompts,
-        "options": options,
-        "texts": texts,
-    }
-    torch.save(stored, folder / "expected.pt")
-    load_without_the_package(tmp_path, ["AutoModelForCausalLM"])
 
 
 # ---- what can't be continued is named ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from hf_variants import growth
 from tests.decoders import assert_cached_equals_full, generate, left_padding_mask, random_ids
+from tests.folders import load_without_the_package
 from tests.grown import (
     bert,
     largest_difference,
@@ -26,7 +27,7 @@ from tests.grown import (
     train,
     zero_gradients,
 )
-from tests.models import build, find_row, load_without_the_package, tiny_config
+from tests.models import build, find_row, tiny_config
 
 MLP = ("full", "lora", "frozen")
 EVERY_MLP = pytest.mark.parametrize("mlp", MLP)

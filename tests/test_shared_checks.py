@@ -4,18 +4,15 @@
 import pytest
 import torch
 import transformers
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import Trainer, TrainingArguments, pipeline
 
 from hf_variants.auto import TABLE, register
+from tests.folders import load_without_the_package, write_folder
 from tests.models import (
     DECODERS,
     HEADS,
     batch,
     build,
-    char_tokenizer,
     labels,
-    load_without_the_package,
     outputs,
     tiny_config,
 )
@@ -23,9 +20,6 @@ from tests.models import (
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.model_type)
 EVERY_HEAD = pytest.mark.parametrize(
     ("row", "auto"), HEADS, ids=[f"{row.model_type}-{auto.__name__}" for row, auto in HEADS]
-)
-MASKED_LM = pytest.mark.parametrize(
-    "row", [row for row in TABLE if "AutoModelForMaskedLM" in row.auto_classes], ids=lambda row: row.model_type
 )
 LANGUAGE_MODELS = [
     (row, auto.__name__) for row, auto in HEADS if auto.__name__ in ("AutoModelForMaskedLM", "AutoModelForCausalLM")
@@ -229,56 +223,10 @@ def test_bf16(row, auto):
 
 
 @ROWS
-def test_lora_attaches_saves_loads_and_merges(row, tmp_path):
-    model = tiny_model(row, "AutoModelForSequenceClassification")
-    inputs = batch(model.config)
-    model.save_pretrained(tmp_path / "base")
-    adapted = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules="all-linear")).eval()
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.1)
-    expected = outputs(adapted, inputs)
-    adapted.save_pretrained(tmp_path / "adapter")
-    base = type(model).from_pretrained(tmp_path / "base")
-    assert not torch.allclose(outputs(base.eval(), inputs), expected, atol=1e-4)
-    loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    torch.testing.assert_close(outputs(loaded, inputs), expected)
-    torch.testing.assert_close(outputs(loaded.merge_and_unload(), inputs), expected, atol=1e-5, rtol=1e-4)
-
-
-@LANGUAGE_MODEL
-def test_trainer_makes_a_step(row, auto_name, tmp_path):
-    model = tiny_model(row, auto_name)
-    before = model.get_input_embeddings().weight.clone()
-    ids = batch(model.config)["input_ids"]
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True
-    )
-    examples = [{"input_ids": line, "labels": line} for line in ids]
-    assert Trainer(model=model, args=arguments, train_dataset=examples).train().training_loss > 0
-    assert not torch.equal(model.get_input_embeddings().weight, before)
-
-
-@MASKED_LM
-def test_fill_mask_pipeline(row):
-    tokenizer = char_tokenizer()
-    model = build(
-        row.classes[transformers.AutoModelForMaskedLM], tiny_config(row.model_type, vocab_size=len(tokenizer))
-    )
-    answers = pipeline("fill-mask", model=model, tokenizer=tokenizer, top_k=3)("to be [MASK]r not")
-    assert len(answers) == 3 and all(0 <= answer["score"] <= 1 for answer in answers)
-
-
-@ROWS
 def test_saved_folders_load_where_the_package_is_missing(row, tmp_path):
     """One clean process loads every Auto class twice: what was saved here, and what it saved itself."""
     for auto in row.classes:
-        model = tiny_model(row, auto.__name__)
-        folder = tmp_path / auto.__name__
-        model.save_pretrained(folder)
-        inputs = batch(model.config)
-        torch.save({"inputs": inputs, "expected": outputs(model, inputs)}, folder / "expected.pt")
+        write_folder(row, auto, tmp_path / auto.__name__)
     load_without_the_package(tmp_path, [auto.__name__ for auto in row.classes])
 
 

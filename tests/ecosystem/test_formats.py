@@ -1,0 +1,89 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Encoders as ONNX graphs and with int8 weights, each against the model it was made from."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from hf_variants.auto import TABLE, Row
+from tests.folders import model_with_tokenizer, write_folder
+from tests.models import DECODERS, batch, build, find_row, outputs, tiny_config
+
+pytestmark = pytest.mark.ecosystem
+ENCODERS = pytest.mark.parametrize(
+    "row", [row for row in TABLE if row not in DECODERS and row.model_type != "bigru"], ids=lambda row: row.model_type
+)
+
+
+def padded_batch(model: PreTrainedModel, size: int, length: int) -> dict[str, torch.Tensor]:
+    """Return ids and a mask `(size, length)` in which the first row ends early."""
+    inputs = batch(model.config, size, length)
+    inputs["attention_mask"][0, length // 2 :] = 0
+    return inputs
+
+
+# ---- ONNX ----------------------------------------------------------------------------------------------------------
+
+
+def readme_code(folder: Path) -> str:
+    """Return the README's lines that write `model.onnx`, for a folder."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"<!-- covered: make test-ecosystem -->\n```python\n(.*?)```", text, flags=re.DOTALL).group(1)
+    return code.replace('"runs/demo/models/highway"', repr(str(folder)))
+
+
+@ENCODERS
+def test_onnx_graph_for_any_batch(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxscript", reason="torch.onnx.export needs it")
+    runtime = pytest.importorskip("onnxruntime", reason="runs the graph")
+    space: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec(readme_code(write_folder(row, AutoModelForMaskedLM, tmp_path / "model")), space)
+    session = runtime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    for size, length in ((2, 9), (5, 17), (3, 2)):
+        inputs = padded_batch(space["model"], size, length)
+        logits = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+        torch.testing.assert_close(torch.from_numpy(logits), outputs(space["model"], inputs), atol=1e-4, rtol=1e-4)
+
+
+# ---- int8 ----------------------------------------------------------------------------------------------------------
+
+
+def weight_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes of all linear layers' weights as they lie in memory."""
+    total = 0
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            names = getattr(module.weight, "tensor_data_names", None)
+            parts = [getattr(module.weight, name) for name in names] if names else [module.weight]
+            total += sum(part.numel() * part.element_size() for part in parts)
+    return total
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row not in DECODERS], ids=lambda row: row.model_type)
+def test_dynamic_int8_is_close_and_small(row: Row) -> None:
+    """Within a tenth of the logits' own spread, at little more than a quarter of the linear layers' bytes."""
+    pytest.importorskip("torchao", reason="quantises")
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    sizes = {"hidden_size": 64, "intermediate_size": 128}
+    config = tiny_config(row.model_type, **sizes if row.model_type != "bigru" else {"hidden_size": 64})
+    model = build(row.classes[AutoModelForSequenceClassification], config, spread=0.1)
+    inputs = padded_batch(model, 8, 15)
+    expected, before = outputs(model, inputs), weight_bytes(model)
+    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    found = outputs(model, inputs)
+    assert not torch.equal(found, expected)
+    assert (found - expected).abs().max() < 0.1 * expected.std()
+    assert weight_bytes(model) < 0.3 * before
+
+
+def test_bigru_has_no_graph_for_any_batch() -> None:
+    """How many rows it reads at a time depends on the lengths of the texts: the README says so."""
+    model, _ = model_with_tokenizer(find_row("bigru"), AutoModelForSequenceClassification)
+    with pytest.raises(torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode):
+        torch.export.export(model, (), kwargs=padded_batch(model, 2, 9), strict=False)
