@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a program, this file alone would be in its own folder
 
+from transformers.utils.logging import disable_progress_bar  # noqa: E402
+
 from hf_variants.auto import TABLE  # noqa: E402
 from tests.folders import CLEAN_LOAD, write_folder  # noqa: E402
 
@@ -47,6 +49,7 @@ def environment(name: str, requirement: str) -> str:
 
 def main() -> int:
     """Export once, load in each environment, and return the exit code."""
+    disable_progress_bar()
     failed, count = [], sum(len(row.classes) for row in TABLE)
     with tempfile.TemporaryDirectory() as work:
         roots = [Path(work) / row.model_type for row in TABLE]

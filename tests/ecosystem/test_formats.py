@@ -66,7 +66,7 @@ def weight_bytes(model: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row not in DECODERS], ids=lambda row: row.model_type)
 def test_dynamic_int8_is_close_and_small(row: Row) -> None:
-    """Within a tenth of the logits' own spread, at little more than a quarter of the linear layers' bytes."""
+    """Off by less than a tenth of the logits' spread (root mean square), at about a quarter of the layers' bytes."""
     pytest.importorskip("torchao", reason="quantises")
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
@@ -78,7 +78,7 @@ def test_dynamic_int8_is_close_and_small(row: Row) -> None:
     quantize_(model, Int8DynamicActivationInt8WeightConfig())
     found = outputs(model, inputs)
     assert not torch.equal(found, expected)
-    assert (found - expected).abs().max() < 0.1 * expected.std()
+    assert (found - expected).square().mean().sqrt() < 0.1 * expected.std()
     assert weight_bytes(model) < 0.3 * before
 
 

@@ -14,6 +14,7 @@ from tests.folders import model_with_tokenizer, write_folder
 from tests.models import DECODERS
 
 pytestmark = pytest.mark.ecosystem
+PREFIX = 2  # the test's tokenizer has no token of its own for the start of a text
 TEXTS = ["a", "a rose is a rose", "to be or not"]
 
 # ---- sentence-transformers -----------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def write_tasks(folder: Path) -> None:
 
 def log_likelihood(model: PreTrainedModel, tokenizer: Any, context: str, text: str) -> float:
     """Return the sum of log p of the tokens of a text after a context, or after the prefix token."""
-    given = tokenizer(context).input_ids or [tokenizer.eos_token_id or tokenizer.bos_token_id]
+    given = tokenizer(context).input_ids or [PREFIX]
     wanted = tokenizer(text).input_ids
     with torch.no_grad():
         scores = model(torch.tensor([given + wanted])).logits[0].log_softmax(-1)
@@ -92,7 +93,7 @@ def test_lm_eval_scores_as_we_do(row: Row, tmp_path: Path, monkeypatch: Any) -> 
     write_tasks(tmp_path)
     results = simple_evaluate(
         model="hf",
-        model_args=f"pretrained={folder},trust_remote_code=True,dtype=float32",
+        model_args=f"pretrained={folder},trust_remote_code=True,dtype=float32,prefix_token_id={PREFIX}",
         tasks=["tiny_choices", "tiny_rolling"],
         task_manager=TaskManager(include_path=str(tmp_path), include_defaults=False),
         device="cpu",
