@@ -71,6 +71,24 @@ class DataArguments:
     )
     join_splits: bool = about("join the source's own splits in order first, then cut by split_fractions", False)
     data_fraction: float = about("share of the train split that is used, from its beginning", 1.0)
+    streaming: bool = about(
+        "language modelling: read train as it is trained on, shard by shard, instead of all of it into memory before",
+        False,
+    )
+    shuffle_buffer: int = about(
+        "streaming: blocks that are held and shuffled together (then shards are read in a new order in every epoch); "
+        "0: blocks in the order of the documents",
+        10_000,
+    )
+    held_out_documents: int = about(
+        "streaming a source without a validation split: so many documents from its beginning are validation, and as "
+        "many after them test, where it has none",
+        1000,
+    )
+    sample_characters: int = about(
+        "streaming: a tokenizer is trained on so many characters, the beginnings of shards", 20_000_000
+    )
+    workers: int = about("streaming: processes that read and tokenize beside each one that trains; 0: none", 1)
     block_size: int = about("tokens per block; text_classification: of the longest example, the rest is cut off", 128)
     random_phase: bool = about("shift the cuts between blocks by a random amount in every epoch", True)
     max_eval_blocks: int | None = about("use at most so many blocks (or examples) of validation and of test")
@@ -99,15 +117,29 @@ class DataArguments:
         check_range("data.block_size", self.block_size, low=2)
         if self.max_eval_blocks is not None:
             check_range("data.max_eval_blocks", self.max_eval_blocks, low=1)
+        self._check_streaming()
         if self.eval_stride is not None:
             check_range("data.eval_stride", self.eval_stride, low=1, high=self.block_size - 1)
         if (self.question_column is None) != (self.answer_column is None):
             raise InputError("data: give both question_column and answer_column, or neither")
 
+    def _check_streaming(self) -> None:
+        for name, least in (
+            ("shuffle_buffer", 0),
+            ("held_out_documents", 1),
+            ("sample_characters", 1),
+            ("workers", 0),
+        ):
+            check_range(f"data.{name}", getattr(self, name), low=least)
+        for name, default in (("join_splits", False), ("data_fraction", 1.0)):
+            if self.streaming and getattr(self, name) != default:
+                raise InputError(f"data.{name}: needs to read all of the text before; not with data.streaming")
+
 
 TEXT_FIELDS = (  # of DataArguments: those that decide which text there is
     *("dataset", "dataset_config", "dataset_revision", "sha256", "text_column", "question_column", "answer_column"),
     *("split_fractions", "join_splits", "data_fraction"),
+    *("streaming", "held_out_documents", "sample_characters"),
 )
 LARGEST_VOCABULARY = 10_000_000  # the trainers set memory aside for all of it
 LARGEST_BATCH = 1_000_000  # every process lists the blocks of a whole batch

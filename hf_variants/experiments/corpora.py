@@ -12,6 +12,7 @@ and what stands before the answer, up to and with the colon, is the prompt that 
 
 import array
 import functools
+import glob
 import hashlib
 import os
 import random
@@ -109,8 +110,13 @@ def load_corpus(arguments: DataArguments) -> Corpus:
     name = arguments.dataset
     splits, license, asks = _sources(arguments)
     questions = {split: list(map(as_question, splits[split])) for split in SPLITS[1:] if asks and split in splits}
-    hub_id = None if name.startswith("builtin/") or is_url(name) or find_local(name) is not None else name
-    return Corpus(name, splits, arguments.license or license, arguments.language, hub_id, questions)
+    return Corpus(name, splits, arguments.license or license, arguments.language, hub_name(name), questions)
+
+
+def hub_name(name: str) -> str | None:
+    """The name itself where it is a data set of the Hub, None where the text lies elsewhere."""
+    is_local = name.startswith("builtin/") or is_url(name) or is_pattern(name) or find_local(name) is not None
+    return None if is_local else name
 
 
 def load_split(arguments: DataArguments, split: str) -> list[str]:
@@ -148,15 +154,36 @@ def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, lis
     local = local_files(arguments)
     if local is None:
         return {split: list(hub_rows(table, columns, place)) for split, table, place in hub_tables(arguments)}
-    return {split: list(read_rows(file, columns)) for split, file in local.items()}
+    return {split: [row for file in files for row in read_rows(file, columns)] for split, files in local.items()}
 
 
-def local_files(arguments: DataArguments) -> dict[str, Path] | None:
-    """The file of each split of a path or URL, which is fetched; None for a data set of the Hub."""
-    if is_url(arguments.dataset):
-        return {"train": download(arguments.dataset, arguments.sha256)}
-    local = find_local(arguments.dataset)
-    return None if local is None else split_files(local)
+def local_files(arguments: DataArguments) -> dict[str, list[Path]] | None:
+    """The files of each split of a path, a pattern or a URL, which is fetched; None for a data set of the Hub."""
+    name = arguments.dataset
+    if is_url(name):
+        return {"train": [download(name, arguments.sha256)]}
+    local = find_local(name)
+    if local is not None:
+        return split_shards(local)
+    return {"train": matching_files(name)} if is_pattern(name) else None
+
+
+def is_pattern(name: str) -> bool:
+    """Whether `name` stands for the files that match it, such as `crawl/part-*.jsonl.gz`."""
+    return find_local(name) is None and not is_url(name) and glob.has_magic(name)
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The files that match, sorted by name, here or in the folder HF_VARIANTS_DATA; `**` stands for any folders.
+
+    Raises InputError where there is none.
+    """
+    for root in (None, os.environ.get("HF_VARIANTS_DATA")):
+        found = sorted(glob.glob(pattern, root_dir=root, recursive=True)) if root != "" else []
+        files = [path for path in (Path(root or "", name) for name in found) if path.is_file()]
+        if files:
+            return files
+    raise InputError(f"data.dataset: {pattern}: no file matches, here or in HF_VARIANTS_DATA")
 
 
 def is_url(name: str) -> bool:
@@ -323,19 +350,37 @@ def download(url: str, sha256: str | None) -> Path:
 
 def split_files(path: Path) -> dict[str, Path]:
     """The file of each split of a folder, or `train` alone for a file. Raises InputError where there is none."""
-    if path.is_file():
-        return {"train": path}
-    found = {
-        split: path / f"{split}{suffix}"
-        for split in SPLITS
-        for suffix in SUFFIXES
-        if (path / f"{split}{suffix}").exists()
-    }
+    found = {"train": path} if path.is_file() else _named_files(path)
     if not found:
-        raise InputError(
-            f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}"
-        )
+        raise _no_splits(path)
     return found
+
+
+def split_shards(path: Path) -> dict[str, list[Path]]:
+    """The files of each split: one called `train.jsonl`, or all called `train-….jsonl` or `train/….jsonl`, sorted.
+
+    Raises InputError where there is none.
+    """
+    single = {"train": path} if path.is_file() else _named_files(path)
+    found = {split: [single[split]] if split in single else _shards(path, split) for split in SPLITS}
+    if not any(found.values()):
+        raise _no_splits(path)
+    return {split: files for split, files in found.items() if files}
+
+
+def _named_files(folder: Path) -> dict[str, Path]:
+    names = {split: [folder / f"{split}{suffix}" for suffix in SUFFIXES] for split in SPLITS}
+    found = {split: [file for file in files if file.exists()] for split, files in names.items()}
+    return {split: files[-1] for split, files in found.items() if files}
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    files = [*folder.glob(f"{split}-*"), *folder.glob(f"{split}/*")]
+    return sorted(file for file in files if file.name.endswith(SUFFIXES))
+
+
+def _no_splits(path: Path) -> InputError:
+    return InputError(f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}")
 
 
 def _text(value: object, where: str) -> str:
@@ -368,7 +413,8 @@ def hub_tables(arguments: DataArguments, streaming: bool = False) -> list[tuple[
 
 def hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:
     """The values of `columns` in each row of a `Dataset` or `IterableDataset`."""
-    have = table.column_names or list(next(iter(table), {}))  # of a stream they may not be known before
+    # Of a stream they may not be known before. In a DataLoader's worker, iter(table) would leave rows to the others.
+    have = table.column_names or list(next(table.iter(batch_size=1), {}))
     require_columns(where, have, columns)
     for batch in table.select_columns(list(columns)).iter(batch_size=1000):
         yield from zip(*(batch[column] for column in columns), strict=True)

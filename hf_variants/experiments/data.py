@@ -5,7 +5,7 @@ Nothing here has a position to save: batch `step` of a run is the same whether t
 crash, or on another number of processes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,24 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .arguments import InputError, TokenizerArguments
 from .corpora import Corpus, find_local, find_model
-from .streams import TrainingText
+from .streams import Document, TrainingText, pieces
 from .text_cleaning import check_steps
 from .tokenizer_training import TRAINED, clean_first, train_tokenizer
 
 CHUNK = 50_000  # characters that are tokenized at a time
+LONGEST_LINE = 4_000_000  # characters; a longer line of a text file that is streamed is cut between words
 
 
 # ---- tokenizer -----------------------------------------------------------------------------------------------------
 
 
-def build_tokenizer(arguments: TokenizerArguments, corpus: Corpus, max_length: int) -> PreTrainedTokenizerBase:
-    """The recipe's tokenizer: trained on the train split of `corpus`, or loaded by name. It cleans text if asked."""
+def build_tokenizer(
+    arguments: TokenizerArguments, corpus: Corpus | TrainingText, max_length: int
+) -> PreTrainedTokenizerBase:
+    """The recipe's tokenizer: trained on the train split of a corpus, or loaded by name. It cleans text if asked."""
     if arguments.tokenizer in TRAINED:
-        return train_tokenizer(arguments, TrainingText(lambda: corpus.splits["train"]), max_length)
+        text = corpus if isinstance(corpus, TrainingText) else TrainingText(lambda: corpus.splits["train"])
+        return train_tokenizer(arguments, text, max_length)
     return clean_first(load_tokenizer(arguments.tokenizer), check_steps(arguments.clean))
 
 
@@ -56,15 +60,30 @@ def separator_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 def tokenize_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
     """All documents as one row of token ids (int32), a separator after each where there are several."""
-    separator = separator_id(tokenizer)
-    pieces: list[np.ndarray] = []
-    for text in texts:
-        chunks = _chunks(text)
-        for ids in tokenize_chunks(tokenizer, chunks):
-            pieces.append(np.asarray(ids, dtype=np.int32))
-        if len(texts) > 1 and separator is not None and chunks:
-            pieces.append(np.asarray([separator], dtype=np.int32))
-    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+    separator = separator_id(tokenizer) if len(texts) > 1 else None
+    rows = [tokenize_parts(tokenizer, list(document_parts(text, separator)), separator) for text in texts]
+    return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+
+
+def document_parts(document: Document, separator: int | None) -> Iterator[str | None]:
+    """The text of a document in chunks, then None for the separator where there is one and the text is not empty."""
+    is_short = isinstance(document, str) and len(document) <= CHUNK
+    longest = None if isinstance(document, str) else LONGEST_LINE
+    is_empty = True
+    for chunk in filter(None, [document] if is_short else _chunks(pieces(document), longest)):
+        yield chunk
+        is_empty = False
+    if separator is not None and not is_empty:
+        yield None
+
+
+def tokenize_parts(
+    tokenizer: PreTrainedTokenizerBase, parts: Sequence[str | None], separator: int | None
+) -> np.ndarray:
+    """Token ids (int32) of chunks of text, and the separator for each None."""
+    rows = iter(tokenize_chunks(tokenizer, [part for part in parts if part is not None]))
+    found = [np.asarray([separator] if part is None else next(rows), dtype=np.int32) for part in parts]
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int32)
 
 
 def tokenize_chunks(tokenizer: PreTrainedTokenizerBase, chunks: list[str]) -> list[list[int]]:
@@ -77,18 +96,28 @@ def tokenize_chunks(tokenizer: PreTrainedTokenizerBase, chunks: list[str]) -> li
         raise InputError("tokenizer.special_tokens: a split has unseen characters; add [UNK]") from None
 
 
-def _chunks(text: str) -> list[str]:
-    """Pieces of about CHUNK characters that end with a line, so that no word is cut (a longer line stays whole)."""
-    if len(text) <= CHUNK:
-        return [text] if text else []
-    pieces, current, size = [], [], 0
-    for line in text.splitlines(keepends=True):
-        current.append(line)
-        size += len(line)
-        if size >= CHUNK:
-            pieces.append("".join(current))
-            current, size = [], 0
-    return pieces + (["".join(current)] if current else [])
+def _chunks(text: Iterable[str], longest: int | None = None) -> Iterator[str]:
+    """A text given in pieces, as chunks of about CHUNK characters that end with a line, so that no word is cut.
+
+    A line stays whole, however long; given `longest`, one that is longer is cut at a space.
+    """
+    chunk: list[str] = []
+    size, rest = 0, ""
+    for piece in text:
+        *lines, rest = (rest + piece).splitlines(keepends=True) or [""]  # the last may go on, or lack half a line end
+        for line in lines:
+            chunk.append(line)
+            size += len(line)
+            if size >= CHUNK:
+                yield "".join(chunk)
+                chunk, size = [], 0
+        if longest is not None and len(rest) > longest:
+            end = rest.rfind(" ", 1)
+            end = end if end > 0 else len(rest)
+            yield "".join(chunk) + rest[:end]
+            chunk, size, rest = [], 0, rest[end:]
+    if chunk or rest:
+        yield "".join(chunk) + rest
 
 
 class PackedBlocks:
@@ -166,7 +195,8 @@ class StepDataset(Dataset):
     """Item i is the i-th micro-batch of a run on one process.
 
     Every process draws the whole batch of the step and takes its own rows, so that neither order nor masks depend on
-    the number of processes or micro-batches. `order` is a BlockOrder, or labelled_data.BucketedOrder.
+    the number of processes or micro-batches. `order` is a BlockOrder, labelled_data.BucketedOrder or
+    streaming.StreamOrder.
     """
 
     def __init__(self, order: Any, objective: Any, seed: int, parts: int, rank: int, world: int) -> None:
@@ -181,6 +211,15 @@ class StepDataset(Dataset):
         return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {
             "weight": torch.tensor(weight)
         }
+
+    def position(self, step: int) -> dict[str, Any] | None:
+        """What a checkpoint before `step` holds so that a stream need not be read again; None without a stream."""
+        return self.order.position(step) if hasattr(self.order, "position") else None
+
+    def go_to(self, position: dict[str, Any] | None) -> None:
+        """Goes on from a position of a checkpoint. Without one the batches are the same, but a stream is read anew."""
+        if position is not None and hasattr(self.order, "go_to"):
+            self.order.go_to(position)
 
 
 def step_loader(dataset: StepDataset, first_step: int, last_step: int, pin_memory: bool) -> DataLoader:

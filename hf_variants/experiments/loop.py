@@ -355,6 +355,7 @@ class Loop:
     def _save(self, folder: Path) -> None:
         state = {"progress": asdict(self.progress), "metrics_bytes": self.metrics.size()}
         state["grad_scaler"] = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+        state["stream"] = self.dataset.position(self.progress.step)
         rank = self.accelerator.process_index
         save_checkpoint(folder, self.plain_model, self.optimizer, state, rank, self.accelerator.wait_for_everyone)
 
@@ -364,6 +365,7 @@ class Loop:
             self._install(self.growing.at(stage).to(self.accelerator.device))
         state = load_checkpoint(folder, self.plain_model, self.optimizer, self.accelerator.process_index)
         self.progress = Progress(**state["progress"])
+        self.dataset.go_to(state.get("stream"))
         if self.growing is not None:
             self.growing.before_step(self.plain_model, self.progress.growth, self.progress.step - 1)
         if self.accelerator.scaler and state["grad_scaler"]:

@@ -1,12 +1,15 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a recipe makes of its data: splits in the form that a run reads, their tokenizer, and the objective.
 
-There are two forms with the same methods: text in packed blocks (here) and labelled examples (labelled_data.py).
+There are three forms with the same methods: text in packed blocks, text whose train split is streamed (both here), and
+labelled examples (labelled_data.py).
 """
 
 import copy
 import dataclasses
+import itertools
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +17,13 @@ import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from .arguments import DataArguments, InputError, Recipe, TrainingArguments
-from .corpora import Corpus, load_corpus
-from .data import BlockOrder, PackedBlocks, build_tokenizer, separator_id, tokenize_documents
+from .corpora import QUESTIONS, Corpus, as_question, load_corpus
+from .data import BlockOrder, PackedBlocks, build_tokenizer, document_parts, separator_id, tokenize_documents
 from .labelled_data import PreparedExamples, prepare_examples
 from .objectives import FixedEvaluation, build_objective, objective_class
+from .shards import ShardedText, open_shards
+from .streaming import Place, StreamOrder, TokenizedShards, pack, read_tokens
+from .streams import Document, TrainingText, pieces
 
 
 @dataclass
@@ -34,13 +40,16 @@ class PreparedText:
         """The `data` part of a record."""
         train = Counter(self.blocks["train"].tokens.tolist())
         shares = np.asarray(list(train.values())) / len(self.blocks["train"].tokens)
+        return self._about() | {"unigram_entropy": float(-(shares * np.log(shares)).sum())}
+
+    def _about(self) -> dict[str, Any]:
         splits = {
             name: {"characters": sum(map(len, self.corpus.splits[name])), "tokens": len(b.tokens), "blocks": len(b)}
             for name, b in self.blocks.items()
         }
         about = {"name": self.corpus.name, "license": self.corpus.license, "hub_id": self.corpus.hub_id}
         about |= {"language": self.corpus.language, "fingerprint": self.corpus.fingerprint}
-        return about | {"splits": splits, "unigram_entropy": float(-(shares * np.log(shares)).sum())}
+        return about | {"splits": splits}
 
     def order(self, training: TrainingArguments) -> BlockOrder:
         """Which blocks make up each optimizer step."""
@@ -91,25 +100,111 @@ class PreparedText:
         return dataclasses.replace(self, objective=self.objective.for_model(config))
 
 
+@dataclass
+class PreparedStream(PreparedText):
+    """The same where train is streamed: `blocks` are of the evaluation splits, and `corpus` has train's first text."""
+
+    shards: ShardedText
+    text: TokenizedShards
+
+    def describe(self) -> dict[str, Any]:
+        """The `data` part of a record. What is not known without reading all of train is left out."""
+        about = self._about()
+        splits = {"train": self.shards.size} | about["splits"]
+        return about | {"splits": splits, "fingerprint_of": self.shards.identity, "unigram_entropy": None}
+
+    def order(self, training: TrainingArguments) -> StreamOrder:
+        """Which blocks make up each optimizer step."""
+        return StreamOrder(self.text, self.data, training)
+
+    def sample(self, count: int, typical: bool = False) -> dict[str, np.ndarray]:
+        """A batch of `count` training blocks, as the objective prepares it; repeated where there are fewer."""
+        tokens = read_tokens(self.text, list(range(len(self.text.shards))), Place(), 0)
+        blocks = (block for found, _ in pack(tokens, self.data.block_size, 0) for block in found)
+        rows = np.stack(list(itertools.islice(blocks, count))).astype(np.int64)
+        return self.objective.prepare(np.resize(rows, (count, rows.shape[1])), np.random.default_rng(0))[0]
+
+
 Prepared = PreparedText | PreparedExamples
 
 
 def prepare(recipe: Recipe) -> Prepared:
     """Reads the data, trains or loads the tokenizer, and brings the splits into the form that the objective needs."""
     cls = objective_class(recipe.objective.objective)
-    return prepare_examples(recipe, cls) if getattr(cls, "labelled", False) else _prepare_text(recipe)
+    if getattr(cls, "labelled", False):
+        if recipe.data.streaming:
+            raise InputError(f"data.streaming: is for language modelling, not {recipe.objective.objective}")
+        return prepare_examples(recipe, cls)
+    if recipe.training.train != "full" or recipe.training.early_stopping is not None:
+        raise InputError(f"training: train and early_stopping are for labelled data, not {recipe.objective.objective}")
+    return _prepare_stream(recipe) if recipe.data.streaming else _prepare_text(recipe)
 
 
 def _prepare_text(recipe: Recipe) -> PreparedText:
-    if recipe.training.train != "full" or recipe.training.early_stopping is not None:
-        raise InputError(f"training: train and early_stopping are for labelled data, not {recipe.objective.objective}")
     corpus = load_corpus(recipe.data)
     size = recipe.data.block_size
     tokenizer = build_tokenizer(recipe.tokenizer, corpus, size)
+    objective = _objective(recipe, tokenizer, bool(corpus.questions))
+    blocks = {s: PackedBlocks(tokenize_documents(tokenizer, texts), size, s) for s, texts in corpus.splits.items()}
+    return PreparedText(corpus, tokenizer, objective, blocks, copy.copy(recipe.data))
+
+
+def _objective(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, has_questions: bool) -> Any:
     objective = build_objective(recipe.objective, tokenizer)
     if objective.auto_class != "AutoModelForCausalLM" and recipe.data.eval_stride is not None:
         raise InputError(f"data.eval_stride: is for causal_lm; objective.objective is {recipe.objective.objective}")
-    if objective.auto_class == "AutoModelForCausalLM" and corpus.questions and separator_id(tokenizer) is None:
+    if objective.auto_class == "AutoModelForCausalLM" and has_questions and separator_id(tokenizer) is None:
         raise InputError("tokenizer: answers need an eos or sep token that ends them; this tokenizer has neither")
-    blocks = {s: PackedBlocks(tokenize_documents(tokenizer, texts), size, s) for s, texts in corpus.splits.items()}
-    return PreparedText(corpus, tokenizer, objective, blocks, copy.copy(recipe.data))
+    return objective
+
+
+# ---- a train split that is streamed --------------------------------------------------------------------------------
+
+FIRST = 10_000  # characters of each of the first documents of train that are kept
+
+
+def _prepare_stream(recipe: Recipe) -> PreparedStream:
+    data, size = recipe.data, recipe.data.block_size
+    if recipe.training.max_epochs is not None:
+        raise InputError(
+            "training.max_epochs: the length of a stream is not known; allowed with data.streaming: max_tokens, "
+            "max_steps, max_seconds"
+        )
+    shards = open_shards(data)
+    tokenizer = build_tokenizer(recipe.tokenizer, TrainingText(shards.sample(data.sample_characters)), size)
+    wanted = None if data.max_eval_blocks is None else data.max_eval_blocks * size
+    held = [split for split in ("validation", "test") if split in shards.splits]
+    splits = {split: _first_texts(shards.documents(split), tokenizer, wanted) for split in held}
+    corpus = _stream_corpus(recipe, shards, splits)
+    objective = _objective(recipe, tokenizer, bool(corpus.questions))
+    blocks = {s: PackedBlocks(tokenize_documents(tokenizer, texts), size, s) for s, texts in splits.items()}
+    text = TokenizedShards(shards.splits["train"], tokenizer)
+    return PreparedStream(corpus, tokenizer, objective, blocks, copy.copy(data), shards, text)
+
+
+def _stream_corpus(recipe: Recipe, shards: ShardedText, splits: dict[str, list[str]]) -> Corpus:
+    """The text that is in memory. Raises InputError where a split has none."""
+    data, asks = recipe.data, recipe.data.question_column is not None or recipe.data.dataset in QUESTIONS
+    first = ("".join(itertools.islice(document_parts(document, None), 1))[:FIRST]
+             for document in shards.documents("train"))  # fmt: skip
+    train = list(itertools.islice(itertools.dropwhile(lambda text: not text.strip(), first), 2))
+    questions = {split: list(map(as_question, texts)) for split, texts in splits.items() if asks}
+    license = data.license or shards.license
+    corpus = Corpus(shards.name, {"train": train} | splits, license, data.language, shards.hub_id, questions)
+    corpus.fingerprint = shards.fingerprint
+    return corpus
+
+
+def _first_texts(documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, tokens: int | None) -> list[str]:
+    """The documents that hold the first so many tokens of a split; a text file is cut off behind these."""
+    if tokens is None:
+        return ["".join(pieces(document)) for document in documents]
+    texts: list[str] = []
+    for document in documents:
+        texts.append("")
+        for part in [document] if isinstance(document, str) else document_parts(document, None):
+            texts[-1] += part
+            tokens -= len(tokenize_documents(tokenizer, [part]))
+            if tokens <= 0:
+                return texts
+    return texts

@@ -43,7 +43,7 @@ from .schedule import Phase, in_steps, plan, total_steps
 from .stages import Stage
 from .word_vectors import found_vectors
 
-BOOKKEEPING = ("trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
+BOOKKEEPING = ("workers", "trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
                "log_layer_gradients", "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
 
 

@@ -75,7 +75,9 @@ def _length(document: Document) -> int:
 
 def _part(document: Document, start: int, end: int) -> Document:
     """Characters `start` to `end` of a document that begins at its sources' first character."""
-    return document[start:end] if isinstance(document, str) else dataclasses.replace(document, start=start, end=end)
+    if isinstance(document, str):
+        return document[start:end]
+    return dataclasses.replace(document, start=start, end=end if document.end is None else min(end, document.end))
 
 
 # ---- sources -------------------------------------------------------------------------------------------------------
@@ -106,18 +108,22 @@ def _sources(arguments: DataArguments) -> dict[str, Documents]:
         return {split: functools.partial(iter, texts) for split, texts in load_builtin(name)[0].items()}
     local = local_files(arguments)
     if local is not None:
-        return {split: functools.partial(_of_file, file, columns, name, split) for split, file in local.items()}
+        return {split: functools.partial(_of_files, files, columns, name, split) for split, files in local.items()}
     return {
-        split: functools.partial(_of_hub, table, columns, where, name, split)
+        split: functools.partial(of_hub, table, columns, where, name, split)
         for split, table, where in hub_tables(arguments, streaming=True)
     }
 
 
-def _of_hub(table: Any, columns: Sequence[str], where: str, name: str, split: str) -> Iterator[Document]:
+def _of_files(files: Sequence[Path], columns: Sequence[str], name: str, split: str) -> Iterator[Document]:
+    return itertools.chain.from_iterable(of_file(file, columns, name, split) for file in files)
+
+
+def of_hub(table: Any, columns: Sequence[str], where: str, name: str, split: str) -> Iterator[Document]:
     return as_documents(hub_rows(table, columns, where), name, split)
 
 
-def _of_file(file: Path, columns: Sequence[str], name: str, split: str) -> Iterator[Document]:
+def of_file(file: Path, columns: Sequence[str], name: str, split: str) -> Iterator[Document]:
     if suffix_of(file) in TEXTS:
         require_text(file, columns)
         return iter([LongText((file,))])
@@ -133,7 +139,7 @@ def _complete(sources: dict[str, Documents], arguments: DataArguments) -> dict[s
         sources = _cut(sources["train"], arguments.split_fractions) | own_test
     if arguments.data_fraction < 1 and "train" in sources:
         limit = first_characters(sum(map(_length, sources["train"]())), arguments.data_fraction)
-        sources = sources | {"train": functools.partial(_first, sources["train"], limit)}
+        sources = sources | {"train": functools.partial(beginning, sources["train"], limit)}
     return sources
 
 
@@ -166,12 +172,12 @@ def _chosen(documents: Documents, marks: bytes) -> Iterator[Document]:
     return itertools.compress(documents(), marks)
 
 
-def _first(documents: Documents, characters: int) -> Iterator[Document]:
+def beginning(documents: Documents, characters: int) -> Iterator[Document]:
     """The first so many characters, the last document cut short."""
     for document in documents():
-        length = _length(document)
-        yield document if length <= characters else _part(document, 0, characters)
-        characters -= length
+        part = _part(document, 0, characters)  # of a long text nothing behind it is read
+        yield part
+        characters -= _length(part)
         if characters <= 0:
             return
 
