@@ -8,6 +8,7 @@ nothing is read, and where the source is cut into splits nothing but the lengths
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .label_arguments import LabelArguments
 from .labelled import load_labelled
 from .objectives import objective_class
 from .record import TOKENIZER_RECORD, differing_keys, environment, read_json, write_json
+from .shards import open_shards
 from .streams import Survey, TextStream, TrainingText, stream_corpus, survey
 from .tokenizer_training import TRAINED, train_tokenizer
 
@@ -85,7 +87,14 @@ def prepare_tokenizer(request: Request, folder: Path) -> dict[str, Any]:
 
 
 def _stream(request: Request) -> TextStream:
-    """The documents by split. Labelled rows are cut by strata, so that those of train here are those of the recipe."""
+    """The documents by split. Labelled rows are cut by strata, so that those of train here are those of the recipe.
+
+    Of a train split that is streamed they are those of the sample that the recipe's own tokenizer is trained on.
+    """
+    if request.data.streaming:
+        shards = open_shards(request.data)
+        splits = {"train": shards.sample(request.data.sample_characters)}
+        return TextStream(shards.name, splits | {"validation": partial(shards.documents, "validation")})
     if request.labels is None:
         return stream_corpus(request.data)
     corpus = load_labelled(request.data, request.labels)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from hf_variants.experiments import data, loop, streaming, text_files
 from hf_variants.experiments.arguments import InputError, Recipe, merge, recipe_from_dict, set_dotted
@@ -25,6 +26,7 @@ from hf_variants.experiments.prepared import PreparedStream, PreparedText, prepa
 from hf_variants.experiments.record import read_json
 from hf_variants.experiments.run import identity, run_recipe
 from hf_variants.experiments.streaming import Place, StreamOrder, pack
+from hf_variants.experiments.tokenizer_preparation import prepare_tokenizer, request_of
 from tests.experiments.test_loop import assert_same_run, run_with_kills
 from tests.experiments.tiny import CAUSAL, WORDS
 
@@ -254,6 +256,14 @@ def test_workers_are_no_part_of_a_run_s_identity(folders):
     one, two = (prepared_of(folders["shards"], **{"data.workers": n}) for n in (1, 0))
     other = prepared_of(folders["shards"], **{"data.shuffle_buffer": 21})
     assert identity(one[1], one[0]) == identity(two[1], two[0]) != identity(other[1], other[0])
+
+
+def test_a_tokenizer_that_was_prepared_is_that_of_the_recipe(folders, tmp_path):
+    prepared, recipe = prepared_of(folders["shards"], **{"data.sample_characters": 3000})
+    record = prepare_tokenizer(request_of(recipe), tmp_path / "tokenizer")
+    assert 1000 < record["train"]["characters"] <= 3000
+    saved = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    assert saved.backend_tokenizer.to_str() == prepared.tokenizer.backend_tokenizer.to_str()
 
 
 # ---- what is wrong -------------------------------------------------------------------------------------------------
