@@ -35,7 +35,7 @@ RECIPE: dict[str, Any] = {
         "overrides": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
                       "max_position_embeddings": 32},
     },
-    "data": {"streaming": True, "block_size": 32, "max_eval_blocks": 8, "shuffle_buffer": 10_000, "workers": 1},
+    "data": {"streaming": True, "block_size": 32, "max_eval_blocks": 8, "shuffle_buffer": 2_000, "workers": 1},
     "objective": {"objective": "causal_lm", "samples": 0},
     "training": {"max_steps": 500, "batch_size": 16, "warmup_steps": 10, "eval_every": 250, "checkpoint_every": 100},
 }  # fmt: skip

@@ -22,7 +22,7 @@ from .data import BlockOrder, PackedBlocks, build_tokenizer, document_parts, sep
 from .labelled_data import PreparedExamples, prepare_examples
 from .objectives import FixedEvaluation, build_objective, objective_class
 from .shards import ShardedText, open_shards
-from .streaming import Place, StreamOrder, TokenizedShards, pack, read_tokens
+from .streaming import BlockStream, StreamOrder, TokenizedShards
 from .streams import Document, TrainingText, pieces
 
 
@@ -119,9 +119,8 @@ class PreparedStream(PreparedText):
 
     def sample(self, count: int, typical: bool = False) -> dict[str, np.ndarray]:
         """A batch of `count` training blocks, as the objective prepares it; repeated where there are fewer."""
-        tokens = read_tokens(self.text, list(range(len(self.text.shards))), Place(), 0)
-        blocks = (block for found, _ in pack(tokens, self.data.block_size, 0) for block in found)
-        rows = np.stack(list(itertools.islice(blocks, count))).astype(np.int64)
+        stream = BlockStream(self.text, self.data.block_size, count, is_shuffled=False, random_phase=False)
+        rows = next(stream.windows(stream.beginning())).rows.astype(np.int64)
         return self.objective.prepare(np.resize(rows, (count, rows.shape[1])), np.random.default_rng(0))[0]
 
 

@@ -14,6 +14,7 @@ next batch begins.
 
 import math
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -121,7 +122,7 @@ def read_tokens(text: TokenizedShards, order: list[int], place: Place, workers: 
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
         collate_fn=_as_it_is,  # a tensor would need a file descriptor for each unit
-        worker_init_fn=_use_one_thread,
+        worker_init_fn=_begin_worker,
         generator=torch.Generator().manual_seed(0),  # else it would draw from the global one
     )
     for where, found in loader:
@@ -134,8 +135,11 @@ def _as_it_is(found: Any) -> Any:
     return found
 
 
-def _use_one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # of a fork; `tokenizers` would say so itself, at length
+    # A scheduler may send this to every process of a run, which then still needs its data for the step that it is in.
+    # A worker ends when it is told to through its queue, or finds that its parent is gone.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 Origin = tuple[Place, int]  # a place in the text, and how many tokens from there a block begins
@@ -195,8 +199,8 @@ class BlockStream:
     window: int
     is_shuffled: bool
     random_phase: bool
-    seed: int
-    workers: int
+    seed: int = 0
+    workers: int = 0
 
     def beginning(self) -> Mark:
         """The mark of the first window."""
