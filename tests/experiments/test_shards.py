@@ -3,6 +3,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,12 @@ def corpora_tokenizer() -> Any:
 
     corpus = corpora.Corpus("rows", {"train": ROWS, "validation": ROWS})
     return build_tokenizer(TokenizerArguments(), corpus, 16)
+
+
+@pytest.mark.slow
+def test_a_data_set_is_streamed_from_a_real_hub_and_offline_from_the_cache():
+    program = Path(__file__).parents[1] / "stream_from_hub.py"
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == 7 and all(found.values()), found
