@@ -117,9 +117,12 @@ def _of_hub(arguments: DataArguments) -> ShardedText:
         for split, table, where in tables
     }
     revision = _revision(arguments)
-    digest = hashlib.sha256(f"{name}:{arguments.dataset_config}:{revision}".encode()).hexdigest()
-    identity = f"name, configuration and revision {revision} of the Hub"
-    size = {"shards": len(splits.get("train", ()))}
+    size = {
+        "shards": len(splits.get("train", ()))
+    }  # counts: the cache of `datasets` has others, read in another order
+    about = f"{name}:{arguments.dataset_config}:{revision}:{size['shards']}"
+    digest = hashlib.sha256(about.encode()).hexdigest()
+    identity = f"name, configuration and revision {revision} of the Hub, and number of shards"
     return ShardedText(name, splits, "hub-sha256:" + digest, identity, size, hub_name(name))
 
 

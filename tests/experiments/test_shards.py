@@ -143,4 +143,4 @@ def test_a_data_set_is_streamed_from_a_real_hub_and_offline_from_the_cache():
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) == 7 and all(found.values()), found
+    assert len(found) == 8 and all(found.values()), found
