@@ -73,14 +73,12 @@ def publish(folder: Path, destination: Any) -> None:
 
 
 def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
-    """Writes the Hub-ready folder: weights, configuration, code, tokenizer, card."""
-    from hf_variants.experiments.cards import model_card
+    """Writes the Hub-ready folder: weights, configuration, code, tokenizer, card and its figures."""
+    from hf_variants.experiments.cards import draw_for_card, model_card
     from hf_variants.export import export_folder
 
-    def card(partial: Path) -> str:
-        return model_card(record, folder=partial)
-
-    export_folder(output_dir / "final", folder, card, {"record.json": record})
+    plots = draw_for_card(record, output_dir)
+    export_folder(output_dir / "final", folder, model_card(record, plots=list(plots)), {"record.json": record}, plots)
 
 
 def report(record: dict[str, Any], folder: Path) -> None:

@@ -113,19 +113,23 @@ class CellsRunner:
             except InputError as error:
                 raise InputError(f"cell {name}: {error}") from None
 
-    def report(self) -> dict[str, Any]:
+    def report(self, draw: bool = True) -> dict[str, Any]:
         """Writes results.json, report.md, table.txt and, over several context lengths, a plot; returns the results.
 
-        Cells without a finished run of the baseline are listed as missing.
+        Without `draw` there is no plot. Cells without a finished run of the baseline are listed as missing.
         """
         overview = build_overview(self._about(), {n: r.results() for n, r in self.runners.items() if r.has_results()})
         write_json(self.folder / "results.json", overview)
         (self.folder / CONTEXT_LENGTH).unlink(missing_ok=True)
-        if overview["several_block_sizes"]:
+        if draw and overview["several_block_sizes"]:
             plot_context_length(overview, self.folder / CONTEXT_LENGTH)
         (self.folder / "report.md").write_text(overview_markdown(overview), encoding="utf-8")
         (self.folder / "table.txt").write_text(overview_table(overview) + "\n", encoding="utf-8")
         return overview
+
+    def figures(self, overview: dict[str, Any]) -> list[str]:
+        """The names of the figures that `report` draws over all cells."""
+        return [CONTEXT_LENGTH] if overview["several_block_sizes"] else []
 
     def _about(self) -> dict[str, Any]:
         cells = self.cells

@@ -16,6 +16,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from ..export import export_folder
+from .architecture import has_figure, plot_architecture
 from .arguments import (
     BUDGETS,
     SECTIONS,
@@ -28,7 +29,7 @@ from .arguments import (
     refuse_unknown,
     set_dotted,
 )
-from .cards import console_table, model_card, report_markdown
+from .cards import architecture_file, model_card
 from .checking import DivergedError, as_mapping, as_whole
 from .classification_figures import TEXTS as FIGURES
 from .classification_figures import drawn_figures, plot_classification
@@ -41,6 +42,7 @@ from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .prepared import Prepared, prepare
 from .record import read_json, write_json
+from .reports import console_table, report_markdown
 from .results import build_results
 from .run import BOOKKEEPING, build_growing, identity, recipe_fingerprint, run_recipe
 from .samples import SAMPLES, has_written, samples_markdown
@@ -54,6 +56,7 @@ KEYS = (
 ARM_KEYS = ("description", "seeds", "model", "data", "tokenizer", "objective", "training", "growth")
 FLOOR = "floor.json"
 _ARM = re.compile(r"\w[\w.+=-]*")  # it is part of names of files
+RESERVED = ("report.md", "README.md", SAMPLES)  # an arm's card lies beside them
 Trial = dict[str, Any]
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
@@ -154,6 +157,8 @@ def _check(comparison: Comparison, where: str) -> None:
             if arm not in list(arms):
                 raise InputError(f"{where}: parameter_matched names '{arm}'; allowed: {', '.join(arms)}")
     for arm, changes in arms.items():
+        if f"{arm}.md" in RESERVED:
+            raise InputError(f"{where}: arm {arm}: the name is taken by a file; choose another")
         refuse_unknown(as_mapping(changes, f"{where}: arm {arm}"), ARM_KEYS, f"{where}: arm {arm}")
         if not isinstance(changes.get("description") or "", str):
             raise InputError(f"{where}: arm {arm}: description {changes['description']!r}; text is expected")
@@ -396,37 +401,49 @@ class Runner:
         except ValueError as error:
             raise InputError(f"{self.records}: {error}") from None
 
-    def report(self) -> dict[str, Any]:
-        """Writes results.json, report.md, what the models wrote, and the plots; returns the results."""
+    def report(self, draw: bool = True) -> dict[str, Any]:
+        """Writes results.json, report.md, what the models wrote, a card per arm, and the figures; returns the results.
+
+        Without `draw` there are no figures; all else is as with them.
+        """
         own = self.comparison
         update_pairs(self.records / PAIRS, list(self.finished()), self.run_folder, own.baseline, own.metric)
         results = self.results()
         write_json(self.folder / "results.json", results)
-        plot_loss_curves(results, self.folder / LOSS_CURVES)
-        plot_cost_quality(results, self.folder / COST_QUALITY)
-        plot_growing(results, self.folder)
-        plot_classification(results, self.folder)
-        (self.folder / "report.md").write_text(report_markdown(results) + "\n", encoding="utf-8")
+        if draw:
+            self._draw(results)
+        (self.folder / "report.md").write_text(report_markdown(results), encoding="utf-8")
         (self.folder / "table.txt").write_text(console_table(results) + "\n", encoding="utf-8")
         (self.folder / SAMPLES).unlink(missing_ok=True)
         if has_written(results):
             (self.folder / SAMPLES).write_text(samples_markdown(results), encoding="utf-8")
+        for arm in results["arms"]:
+            card = model_card(results, arm, _plots_of(results, arm))
+            (self.folder / f"{arm}.md").write_text(card, encoding="utf-8")
         return results
+
+    def figures(self, results: dict[str, Any]) -> list[str]:
+        """The names of the figures that `report` draws of these results."""
+        return list(dict.fromkeys(name for arm in results["arms"] for name in _plots_of(results, arm)))
+
+    def _draw(self, results: dict[str, Any]) -> None:
+        plot_loss_curves(results, self.folder / LOSS_CURVES)
+        plot_cost_quality(results, self.folder / COST_QUALITY)
+        plot_growing(results, self.folder)
+        plot_classification(results, self.folder)
+        for arm, row in results["arms"].items():
+            plot_architecture(row, self.folder / architecture_file(arm))
 
     def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
         """One Hub-ready folder per arm, from the seed that was best on validation."""
-        plots = {name: self.folder / name for name in self._plots(results)}
         for arm, row in results["arms"].items():
             source = self.run_folder(arm, row["best_seed"]) / "final"
             if not source.is_dir():
                 say(f"{arm}: the weights of seed {row['best_seed']} are not here; its folder was not exported")
                 continue
-            target = self.folder / "models" / arm
-            card = _card_writer(results, arm)
-            export_folder(source, target, card, {"results.json": results}, plots)
-
-    def _plots(self, results: dict[str, Any]) -> tuple[str, ...]:
-        return (LOSS_CURVES, COST_QUALITY, *drawn_plots(results), *drawn_figures(results))
+            plots = {name: self.folder / name for name in _plots_of(results, arm)}
+            card = (self.folder / f"{arm}.md").read_text(encoding="utf-8")
+            export_folder(source, self.folder / "models" / arm, card, {"results.json": results}, plots)
 
     def keep(self, target: Path, records: Path | None = None) -> None:
         """Copies what is worth committing to `target`: report, results, plots, samples, records, each arm's card.
@@ -435,11 +452,16 @@ class Runner:
         """
         records = records or target / "records"
         plots = (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES)
-        copy_present(self.folder, target, ("results.json", "report.md", *plots, SAMPLES))
-        for card in sorted((self.folder / "models").glob("*/README.md")):
-            shutil.copyfile(card, target / f"{card.parent.name}.md")
+        cards = [name for arm in self.comparison.arms for name in (f"{arm}.md", architecture_file(arm))]
+        copy_present(self.folder, target, ("results.json", "report.md", *plots, SAMPLES, *cards))
         if self.records.resolve() != records.resolve():
             shutil.copytree(self.records, records, dirs_exist_ok=True)
+
+
+def _plots_of(results: dict[str, Any], arm: str) -> tuple[str, ...]:
+    """The figures that an arm's card shows."""
+    own = (architecture_file(arm),) if has_figure(results["arms"][arm]) else ()
+    return (*own, LOSS_CURVES, COST_QUALITY, *drawn_plots(results), *drawn_figures(results))
 
 
 def copy_present(source: Path, target: Path, names: Sequence[str]) -> None:
@@ -459,7 +481,3 @@ def _check_recorded_recipe(path: Path, recipe: Recipe) -> None:
         old, new = (vars(getattr(r, section)) for r in (recorded, recipe))
         if any(old[name] != new[name] for name in new if name not in BOOKKEEPING):
             raise InputError(_FOREIGN.format(path))
-
-
-def _card_writer(results: dict[str, Any], arm: str) -> Callable[[Path], str]:
-    return lambda folder: model_card(results, arm, folder)

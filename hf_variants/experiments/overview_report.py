@@ -19,7 +19,7 @@ def overview_markdown(overview: Mapping[str, Any]) -> str:
     sections = [f"# {overview['name']}", overview["question"], "## Verdict", overview["verdict"]]
     sections += ["\n".join(f"* {cell['verdict']}" for cell in cells.values()), _missing_note(overview)]
     if cells:
-        sections += ["## Cells", _cells_table(cells), _table_note(overview), _described(cells)]
+        sections += ["## Cells", cells_table(cells), _table_note(overview), _described(cells)]
         if overview["several_block_sizes"]:
             sections += [f"![Difference and speed against context length]({CONTEXT_LENGTH})"]
         sections += ["## Tests", _tests_note(overview), _tests_table(cells), _omitted(cells)]
@@ -36,7 +36,7 @@ def _missing_note(overview: Mapping[str, Any]) -> str:
     )
 
 
-def _cells_table(cells: Mapping[str, Any]) -> str:
+def cells_table(cells: Mapping[str, Any]) -> str:
     """Rows: cell × arm."""
     return markdown_table(*present_columns(*_rows(cells)))
 
@@ -50,7 +50,7 @@ def _rows(cells: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     for cell_name, cell in cells.items():
         for arm, row in cell["arms"].items():
             bits = row["metrics"].get("bits_per_byte") if cell["metric"] != "bits_per_byte" else None
-            tests = [_difference(main_test(cell, view, arm)) for view in ("equal_tokens", "equal_time")]
+            tests = [difference_text(main_test(cell, view, arm)) for view in ("equal_tokens", "equal_time")]
             speeds = [_times(row[key]) for key in ("training_speed_ratio", "inference_speed_ratio")]
             values = [summary_text(row["metrics"].get(cell["metric"])), summary_text(bits), *tests, *speeds]
             rows.append([cell_name, arm, number(row["parameters"]), *values, number(row["peak_memory_mb"], 0)])
@@ -63,7 +63,7 @@ def _times(ratio: float | None) -> str:
     return DASH if ratio is None else f"{ratio:.2f} x"
 
 
-def _difference(row: Mapping[str, Any] | None) -> str:
+def difference_text(row: Mapping[str, Any] | None) -> str:
     """`-0.120 ± 0.031 (better)`."""
     if row is None:
         return DASH

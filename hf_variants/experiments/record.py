@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from .arguments import InputError
 
@@ -152,6 +153,13 @@ def count_parameters(model: torch.nn.Module) -> dict[str, int]:
         "parameters": sum(p.numel() for p in every),
         "trainable_parameters": sum(p.numel() for p in every if p.requires_grad),
     }
+
+
+def saved_config(model: PreTrainedModel) -> dict[str, Any]:
+    """What config.json says of the finished model, but for its labels and the version that wrote it."""
+    config = json.loads(model.config.to_json_string(use_diff=True))
+    apart = ("transformers_version", "architectures", "_name_or_path", "dtype", "id2label", "label2id")
+    return {name: value for name, value in config.items() if name not in apart}
 
 
 def training_flops_per_token(model: torch.nn.Module, block_size: int) -> float:

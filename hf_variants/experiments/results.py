@@ -175,7 +175,8 @@ def _arm(
     model = recipe.get("model") or {}
     return {
         "description": (about or {}).get("description") or "",
-        "model_type": model.get("model_type") or "",
+        "model_type": model.get("model_type") or first.get("model_type") or "",
+        **({"config": first["config"]} if first.get("config") else {}),
         "parameters": first["parameters"],
         "trainable_parameters": first["trainable_parameters"],
         "flops_per_token": first["flops_per_token"],

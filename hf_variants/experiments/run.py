@@ -35,6 +35,7 @@ from .record import (
     environment,
     read_json,
     read_metrics,
+    saved_config,
     summarise,
     training_flops_per_token,
     write_json,
@@ -263,7 +264,7 @@ def _record(
         raise RuntimeError("FLOPs per token are not finite")
     about = {"schema": SCHEMA, "arm": recipe.name, "seed": recipe.training.seed}
     about |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, prepared)), "recipe": recipe.to_dict()}
-    about |= {"model_type": model.config.model_type, "data": prepared.describe()}
+    about |= {"model_type": model.config.model_type, "config": saved_config(model), "data": prepared.describe()}
     about |= found_vectors(model) if recipe.model.word_vectors is not None else {}
     about |= counts | {"flops_per_token": flops}
     about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)

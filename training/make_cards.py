@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Makes everything generated under model_cards/ again from the committed records: results, reports, cards, figures, the
+front page and the page of claims.
+
+    python training/make_cards.py            # writes what changed
+    python training/make_cards.py --check    # writes nothing; names what differs and exits with code 1
+
+Neither data nor trained weights nor a network are needed. A comparison belongs to it once its results.json is there,
+which `compare.py --keep_in model_cards/NAME` copies.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hf_variants.experiments.arguments import OneLineParser, one_line_errors
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The program's options."""
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only compare, and exit with code 1 where files differ")
+    parser.add_argument("--list", action="store_true", help="only print the comparison files that are published")
+    parser.add_argument("--folder", type=Path, default=ROOT / "model_cards", help="folder of published comparisons")
+    parser.add_argument(
+        "--comparisons", type=Path, default=ROOT / "training" / "comparisons", help="folder of comparison files"
+    )
+    return parser.parse_args(argv)
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    """Runs the program."""
+    options = parse_arguments(argv)
+    from hf_variants.experiments.committed import differences, entries, write
+
+    if options.list:
+        print("\n".join(entry.path.stem for entry in entries(options.folder, options.comparisons) if entry.published))
+        return
+    if options.check:
+        found = differences(options.folder, options.comparisons)
+        if found:
+            print("\n".join(found))
+            sys.exit(f"{len(found)} files under {options.folder} are not what the records give; run `make cards`")
+        print(f"everything under {options.folder} is what the records give")
+        return
+    changed = write(options.folder, options.comparisons)
+    print("\n".join(changed) or "nothing changed")
+
+
+if __name__ == "__main__":
+    main()
