@@ -11,7 +11,8 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow hunt test-ecosystem test-min-versions lint conformance bench clean
+.PHONY: help demo test test-slow hunt test-ecosystem test-min-versions lint conformance bench cards cards-check \
+	models publish clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +62,22 @@ conformance: $(STAMP) ## run the common model tests of transformers over every m
 
 bench: $(STAMP) ## time the models against each other and against transformers
 	$(OFFLINE) $(BIN)/python training/benchmark.py
+
+cards: $(STAMP) ## make results, reports, cards and the front page again from the committed records
+	$(OFFLINE) $(BIN)/python training/make_cards.py
+
+cards-check: $(STAMP) ## fail where what is committed under model_cards/ is not what the records give
+	$(OFFLINE) $(BIN)/python training/make_cards.py --check
+
+models: $(STAMP) ## train the published comparisons again, under runs/; goes on where it was stopped (days)
+	@for name in $$($(BIN)/python training/make_cards.py --list); do \
+		echo "== $$name"; \
+		OMP_NUM_THREADS=$(THREADS) $(BIN)/accelerate launch --config_file training/launch/cpu.yaml \
+			training/compare.py --config training/comparisons/$$name.yaml --output_dir runs/$$name || exit 1; \
+	done
+
+publish: $(STAMP) ## publish every model under runs/*/models: NAMESPACE=your-name; DRY_RUN=1 only shows what would be sent
+	@$(BIN)/python training/publish.py --all runs --namespace "$(NAMESPACE)" $(if $(DRY_RUN),--dry_run)
 
 clean: ## delete caches and .venv; results under runs/ are never touched
 	rm -rf .venv $(ECOSYSTEM) .cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""Makes everything generated under model_cards/ again from the committed records: results, reports, cards, figures, the
-front page and the page of claims.
+"""Makes everything generated under model_cards/ again from the committed records: results, reports, cards, figures,
+the front page and the page of claims.
 
     python training/make_cards.py            # writes what changed
     python training/make_cards.py --check    # writes nothing; names what differs and exits with code 1

@@ -89,7 +89,7 @@ def _card_context(results: Mapping[str, Any], arm: str, plots: Sequence[str], is
         "question": results["question"],
         "description": _sentence(row["description"] or f"A `{model_type or arm}` model"),
         "trained": f"{number(row['parameters'])} parameters, trained {task['purpose']}{_origin(row)}.",
-        **{"model_type": model_type, "is_ours": is_ours(model_type), "changes": summary(model_type)},
+        **{"model_type": model_type, "is_ours": is_ours(model_type), "changes": _changes(row)},
         "formula": formula(config),
         "architecture": {"file": architecture_file(arm), "text": architecture.TEXT}
         if architecture_file(arm) in plots
@@ -105,6 +105,11 @@ def _card_context(results: Mapping[str, Any], arm: str, plots: Sequence[str], is
         "environment_table": environment_table(results),
         "citations": (*CITATIONS.get(model_type, ()), SOFTWARE),
     }
+
+
+def _changes(row: Mapping[str, Any]) -> str:
+    grew = " This one grew while it trained, see *How it grew*." if row.get("stages") else ""
+    return summary(row["model_type"]) + grew
 
 
 def _sentence(text: str) -> str:
@@ -245,11 +250,26 @@ def _limits(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
 
 
 def _reproduce(results: Mapping[str, Any], is_comparison: bool) -> str:
-    name, commit = results["name"], results["environment"].get("commit")
+    name, data = results["name"], results["data"]
     program, kind = ("compare", "comparisons") if is_comparison else ("train", "recipes")
     default = f"accelerate launch training/{program}.py --config training/{kind}/{name}.yaml --output_dir runs/{name}"
-    at = f", at commit `{value_text(commit)}`" if commit else ""
-    return f"In a clone of `hf_variants`{at}:\n\n```sh\n{results['command'] or default}\n```"
+    text = f"In a clone of `hf_variants`{_commits(results['environment'].get('commit'))}"
+    text += f":\n\n```sh\n{results['command'] or default}\n```"
+    is_local_set = re.fullmatch(r"(?!builtin/)\w[\w-]*(/[\w-]+)?", data["name"])  # no URL and no file
+    if is_local_set and not data.get("hub_id"):
+        text += f"\n\nThe data set `{data['name']}` is read from the folder that `HF_VARIANTS_DATA` names."
+    return text
+
+
+def _commits(found: str | Sequence[str] | None) -> str:
+    """The commit of the runs; of several, all, for none of them made everything."""
+    if not found:
+        return ""
+    if isinstance(found, str):
+        return f", at commit `{found}`"
+    named = ", ".join(f"`{commit}`" for commit in found)
+    dirty = "; a `-dirty` one had changes that were not committed" if "-dirty" in named else ""
+    return f" (the runs were made at the commits {named}{dirty})"
 
 
 def validate_card(text: str) -> ModelCardData:

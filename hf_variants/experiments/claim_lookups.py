@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The measured side of a published claim: small lookups by name, each a sentence from published results.
 
-A lookup raises `NotMeasuredError` while its result is still to come, and InputError where it asks for what there is not.
+A lookup raises `NotMeasuredError` while its result is still to come, and InputError for what will never be there.
 """
 
 import inspect
@@ -14,21 +14,21 @@ from huggingface_hub.errors import StrictDataclassError
 
 from ..auto import TABLE
 from .checking import InputError
-from .overview import VIEW_WORDS
+from .overview import VIEW_WORDS, main_test, tests_of
 from .significance import format_p
 from .sources import Results, Sources
 from .tables import number, summary_text
 from .views import OWN_BUDGET, describe_budget
 
 COSTS = {
-    "train_step_ms": ("a training step takes", "ms", 1),
-    "inference_ms": ("a forward pass without gradients takes", "ms", 1),
-    "tokens_per_second": ("tokens read per second of training:", "", 0),
-    "peak_memory_mb": ("peak memory is", "MB", 0),
-    "parameters": ("parameters:", "", 0),
-    "flops": ("training takes", "FLOPs", 3),
-    "quiet_seconds": ("the whole training takes, at the quiet run's speed,", "s", 0),
-    "seconds": ("the optimizer steps of the whole training took, beside whatever else ran,", "s", 0),
+    "train_step_ms": ("A training step takes", "ms", 1),
+    "inference_ms": ("A forward pass without gradients takes", "ms", 1),
+    "tokens_per_second": ("Tokens read per second of training:", "", 0),
+    "peak_memory_mb": ("Peak memory is", "MB", 0),
+    "parameters": ("Parameters:", "", 0),
+    "flops": ("Training takes", "FLOPs", 3),
+    "quiet_seconds": ("The whole training takes, at the quiet run's speed,", "s", 0),
+    "seconds": ("The optimizer steps of the whole training took, beside whatever else ran,", "s", 0),
 }
 
 
@@ -36,15 +36,15 @@ def difference(
     sources: Sources, comparison: str, arm: str, view: str = "equal_tokens", cell: str | None = None
 ) -> str:
     """An arm's difference to the baseline in a view, with interval, corrected p and verdict."""
-    results = sources.comparison(comparison, cell)
-    sources.arm(comparison, cell, arm)
+    results, _ = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
     _one_of("view", view, VIEW_WORDS)
     against, unit = results["baseline"], results.get("budget_unit", "tokens")
-    rows = [row for row in results["views"][view] if (row["arm"], row["against"]) == (arm, against)]
-    if not rows:
+    # A cell's tests are corrected over all cells, which its own report is not.
+    tested = tests_of(results) if cell is None else sources.comparison(comparison)["cells"][cell]
+    row = main_test(tested, view, arm)
+    if row is None:
         reasons = [row["reason"] for row in results["views_omitted"][view] if row["arm"] == arm]
         return f"{arm} against {against} {VIEW_WORDS[view]}: no comparison{f', {reasons[0]}' if reasons else ''}"
-    row = max(rows, key=lambda row: row["budget"])
     metric = {"loss": "nats"}.get(results["metric"], results["metric"].replace("_", " "))
     at = describe_budget(view, row["budget"], unit)
     words = f"at {at}" if unit == OWN_BUDGET else f"{VIEW_WORDS[view]} ({at})"
@@ -94,10 +94,8 @@ def cost(sources: Sources, comparison: str, arm: str, against: str, of: str, cel
     if first is None or second is None:
         return f"{arm} against {against}: {of.replace('_', ' ')} was not measured"
     values = [f"{value:.2e}" if value >= 1e9 else number(value, digits) for value in (first, second)]
-    named = [
-        " ".join(filter(None, (value, unit, f"({name})"))) for value, name in zip(values, (arm, against), strict=True)
-    ]
-    return f"{words} {' against '.join(named)}: **{first / second:.2f} times**"
+    first_words, second_words = (f"{value} {unit}".rstrip() for value in values)
+    return f"{words} {first_words} ({arm}) against {second_words} ({against}): **{first / second:.3g} times**"
 
 
 def jump(sources: Sources, comparison: str, arm: str) -> str:
@@ -114,7 +112,7 @@ def unigram_entropy(sources: Sources, comparison: str, cell: str | None = None) 
     entropy = sources.comparison(comparison, cell)["data"].get("unigram_entropy")
     if entropy is None:
         raise InputError(f"{comparison}: no unigram entropy was recorded")
-    return f"who knows only how frequent each token is has {entropy:.3f} nats per token"
+    return f"Who knows only how frequent each token is has {entropy:.3f} nats per token"
 
 
 def label_shares(sources: Sources, comparison: str, split: str = "test") -> str:
@@ -123,7 +121,7 @@ def label_shares(sources: Sources, comparison: str, split: str = "test") -> str:
     if not shares:
         raise InputError(f"{comparison}: {split} has no labels")
     words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
-    return f"labels of {split} here: {words}"
+    return f"Labels of {split} here: {words}"
 
 
 def parameters(sources: Sources, model_type: str, auto_class: str, settings: Mapping[str, Any], part: str = "") -> str:
@@ -149,7 +147,7 @@ def convex_hull(sources: Sources, size: int) -> str:
         raise InputError(f"convex_hull: no size {size}; allowed: {', '.join(str(r['size']) for r in found['counts'])}")
     counts = ", ".join(f"{row[name]:,} by {name.replace('_', ' ')}" for name in row if name != "size")
     outer, queries = found["outer_keys"], found["queries"]
-    return f"in {size} dimensions, of {queries:,} queries the key inside the hull of {outer} others has: {counts}"
+    return f"In {size} dimensions, of {queries:,} queries the key inside the hull of {outer} others has: {counts}"
 
 
 def context_curve(sources: Sources, context: int, model: str, against: str) -> str:
@@ -159,8 +157,8 @@ def context_curve(sources: Sources, context: int, model: str, against: str) -> s
     if None in rows:
         raise InputError(f"context_curve: {model} and {against} were not both timed at {context}")
     first, second = (row["median_ms"] for row in rows)
-    text = f"at context {context:,} and {rows[0]['parameters'] / 1e6:.1f} M parameters a training step takes"
-    return f"{text} {first:,.0f} ms ({model}) against {second:,.0f} ms ({against}): **{first / second:.2f} times**"
+    text = f"At context {context:,} and {rows[0]['parameters'] / 1e6:.1f} M parameters a training step takes"
+    return f"{text} {first:,.0f} ms ({model}) against {second:,.0f} ms ({against}): **{first / second:.3g} times**"
 
 
 def _one_of(what: str, value: str, allowed: Mapping[str, Any]) -> None:

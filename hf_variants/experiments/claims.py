@@ -22,9 +22,9 @@ NEVER = "not measured here"
 _INTRODUCTION = """# What was claimed, and what was measured
 
 Five published systems supplied the ideas of this package. Each of their claims is set beside what was measured here,
-with what was wrong with it. The measured side is read from the published results by `make cards`: nothing on it is typed
-in. Models here are smaller than the published ones, and run on two CPU cores; milliseconds therefore compare as ratios
-alone, and losses only with losses on the same data."""
+with what was wrong with it. The measured side is read from the published results by `make cards`: nothing on it is
+typed in. Models here are smaller than the published ones and ran on two CPU cores: compare times as ratios alone, and
+losses only with losses on the same data."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def entries(folder: Path, comparisons: Path) -> list[Entry]:
 
 
 def regenerate(entry: Entry, folder: Path, target: Path, draw: bool) -> list[str]:
-    """Makes a comparison's files again from `folder`/<name>/records in `target`; returns the figures that belong to it.
+    """Makes a comparison's files again from `folder`/<name>/records in `target`; returns the names of its figures.
 
     Raises InputError where a record was made by another recipe than the comparison file's.
     """

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .overview import VIEW_WORDS, main_test
-from .overview_report import cells_table, difference_text
+from .overview import VIEW_WORDS, challengers, main_test, tests_of
+from .overview_report import cells_table, difference_text, flops_text
 from .sources import Results, Sources
-from .tables import DASH, markdown_table, number, present_columns, summary_text
+from .tables import markdown_table, number, present_columns, summary_text
 from .views import OWN_BUDGET, VIEWS
 
 _INTRODUCTION = """# Results
@@ -27,9 +27,9 @@ _ELSEWHERE = {
     "highway_vs_residual](highway_vs_residual/depth/lesions.png)",
 }
 _NOTE = (
-    "Differences are arm minus baseline with 95 % intervals over seeds; p is corrected by Holm's method within a view "
-    "of one comparison, and over all tests of all cells where there are cells. Verdicts need an interval: one seed gives "
-    "none."
+    "Verdicts are on the arms that are named, against the comparison's baseline. Differences are arm minus baseline with 95 % intervals over seeds; p is corrected by Holm's method within a view "
+    "of one comparison, and over all tests of all cells where there are cells. One seed gives no interval "
+    "and no verdict."
 )
 
 
@@ -77,8 +77,14 @@ def verdict_lines(results: Results) -> list[str]:
             found.setdefault(row["verdict"], []).append(name)
         if found and view != "parameter_matched":
             words = "; ".join(f"**{verdict}**: {', '.join(names)}" for verdict, names in found.items())
-            lines.append(f"{_at(results, view)}: {words}")
+            lines.append(f"{_at(results, view)}{_only_arm(results)}: {words}")
     return lines or ["nothing to compare yet"]
+
+
+def _only_arm(results: Results) -> str:
+    """The arm that is compared in every cell, where it is always the same one; cells then stand for it."""
+    arms = {arm for cell in results.get("cells", {}).values() for arm in challengers(cell)}
+    return f", {arms.pop()} in cells" if len(arms) == 1 else ""
 
 
 def _at(results: Results, view: str) -> str:
@@ -89,22 +95,16 @@ def _at(results: Results, view: str) -> str:
 def _main_rows(results: Results, view: str) -> list[tuple[str, Mapping[str, Any]]]:
     """What is compared in a view, and the test at the largest budget: arms, or where there are cells, arms by cell."""
     if "cells" not in results:
-        tests = _tested(results)
+        tests = tests_of(results)
         rows = [(arm, main_test(tests, view, arm)) for arm in results["arms"]]
     else:
-        single = len({arm for cell in results["cells"].values() for arm in cell["arms"]}) == 2
+        single = bool(_only_arm(results))
         rows = [
             (name if single else f"{arm} in {name}", main_test(cell, view, arm))
             for name, cell in results["cells"].items()
             for arm in cell["arms"]
         ]
     return [(name, row) for name, row in rows if row is not None]
-
-
-def _tested(results: Results) -> dict[str, Any]:
-    """A comparison's rows of all views in the form of a cell."""
-    tests = [{"view": view, **row} for view in VIEWS for row in results["views"][view]]
-    return {"baseline": results["baseline"], "tests": tests}
 
 
 # ---- one comparison ------------------------------------------------------------------------------------------------
@@ -138,11 +138,11 @@ def _arms_table(results: Results) -> str:
     header = ["arm", f"{split} {metric.replace('_', ' ')}{unit} ± 95 % CI"]
     header += [f"difference, {at}", "difference, equal time", "difference, equal FLOPs", "parameters"]
     header += ["training FLOPs", "training (s)", "training step (ms)", "inference (ms)", "peak memory (MB)"]
-    tests = _tested(results)
+    tests = tests_of(results)
     rows = []
     for arm, row in results["arms"].items():
         differences = [difference_text(main_test(tests, view, arm)) for view in VIEWS[:3]]
-        costs = [_flops(row["flops"]), number(row.get("quiet_seconds") or row["seconds"], 0)]
+        costs = [flops_text(row["flops"]), number(row.get("quiet_seconds") or row["seconds"], 0)]
         costs += [number(row[name], digits) for name, digits in _MEASURED.items()]
         score = summary_text(row["metrics"][split].get(metric))
         rows.append([arm, score, *differences, number(row["parameters"]), *costs])
@@ -150,10 +150,6 @@ def _arms_table(results: Results) -> str:
 
 
 _MEASURED = {"train_step_ms": 1, "inference_ms": 1, "peak_memory_mb": 0}
-
-
-def _flops(value: float | None) -> str:
-    return DASH if value is None else f"{value:.2e}"
 
 
 def _about_arms(results: Results) -> str:

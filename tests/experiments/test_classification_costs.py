@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hf_variants.experiments.cards import console_table, model_card, report_markdown
+from hf_variants.experiments.cards import model_card
+from hf_variants.experiments.reports import console_table, report_markdown
 from hf_variants.experiments.results import build_results
 from tests.experiments import sample_comparison as sample
 
