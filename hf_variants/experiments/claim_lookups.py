@@ -4,7 +4,9 @@
 A lookup raises `NotMeasuredError` while its result is still to come, and InputError for what will never be there.
 """
 
+import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -128,15 +130,21 @@ def parameters(sources: Sources, model_type: str, auto_class: str, settings: Map
     """Parameters of a model, or of its modules whose names begin with `part`, built without memory for them."""
     _one_of("model_type", model_type, {row.model_type: row for row in TABLE})
     try:
-        config = transformers.CONFIG_MAPPING[model_type](**settings)
-        with torch.device("meta"):
-            model = getattr(transformers, auto_class).from_config(config)
+        sizes = _sizes(model_type, auto_class, json.dumps(settings))
     except (AttributeError, StrictDataclassError, ValueError, TypeError) as error:
         raise InputError(f"{model_type}: {' '.join(str(error).split())}") from None
-    every = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    count = sum(size for name, size in every.items() if name.startswith(part))
+    count = sum(size for name, size in sizes.items() if name.startswith(part))
     named = ", ".join(f"{name} {value}" for name, value in settings.items()) or "defaults"
     return f"{model_type} ({named}) has {count:,} parameters" + (f" in its {part}" if part else "")
+
+
+@functools.cache
+def _sizes(model_type: str, auto_class: str, settings: str) -> dict[str, int]:
+    """Every parameter's size, by its name; `settings` as JSON."""
+    config = transformers.CONFIG_MAPPING[model_type](**json.loads(settings))
+    with torch.device("meta"):
+        model = getattr(transformers, auto_class).from_config(config)
+    return {name: parameter.numel() for name, parameter in model.named_parameters()}
 
 
 def convex_hull(sources: Sources, size: int) -> str:

@@ -27,9 +27,9 @@ _ELSEWHERE = {
     "highway_vs_residual](highway_vs_residual/depth/lesions.png)",
 }
 _NOTE = (
-    "Verdicts are on the arms that are named, against the comparison's baseline. Differences are arm minus baseline with 95 % intervals over seeds; p is corrected by Holm's method within a view "
-    "of one comparison, and over all tests of all cells where there are cells. One seed gives no interval "
-    "and no verdict."
+    "Verdicts are on the arms that are named, against the comparison's baseline. Differences are arm minus baseline "
+    "with 95 % intervals over seeds; p is corrected by Holm's method within a view of one comparison, and over all "
+    "tests of all cells where there are cells. One seed gives no interval and no verdict."
 )
 
 
