@@ -246,10 +246,12 @@ def draw_stages(axis: Axes, stages: Sequence[tuple[int, int]], y: float) -> floa
         axis.text(0, height, labels[index], fontsize=_FONT, va="center", color=INK)
         for layer in range(layers):
             block = layer * blocks // layers
+            # Colours tell shared blocks apart; there are not enough of them where every layer has its own.
+            fill = PALETTE[block % len(PALETTE)] if blocks < layers else "#BBBBBB"
             left = begin + layer * (_CELL + 0.6)
             shape = FancyBboxPatch(
                 (left, height - _CELL / 2), _CELL, _CELL, boxstyle="round,pad=0,rounding_size=0.6",
-                facecolor=PALETTE[block % len(PALETTE)], alpha=0.35, edgecolor=INK, linewidth=0.7,
+                facecolor=fill, alpha=0.35, edgecolor=INK, linewidth=0.7,
             )  # fmt: skip
             axis.add_patch(shape)
             axis.text(left + _CELL / 2, height, str(block + 1), ha="center", va="center", fontsize=_FONT - 0.5)

@@ -97,7 +97,7 @@ def cost(sources: Sources, comparison: str, arm: str, against: str, of: str, cel
         return f"{arm} against {against}: {of.replace('_', ' ')} was not measured"
     values = [f"{value:.2e}" if value >= 1e9 else number(value, digits) for value in (first, second)]
     first_words, second_words = (f"{value} {unit}".rstrip() for value in values)
-    return f"{words} {first_words} ({arm}) against {second_words} ({against}): **{first / second:.3g} times**"
+    return f"{words} {first_words} ({arm}) against {second_words} ({against}): **{_times(first / second)}**"
 
 
 def jump(sources: Sources, comparison: str, arm: str) -> str:
@@ -166,7 +166,11 @@ def context_curve(sources: Sources, context: int, model: str, against: str) -> s
         raise InputError(f"context_curve: {model} and {against} were not both timed at {context}")
     first, second = (row["median_ms"] for row in rows)
     text = f"At context {context:,} and {rows[0]['parameters'] / 1e6:.1f} M parameters a training step takes"
-    return f"{text} {first:,.0f} ms ({model}) against {second:,.0f} ms ({against}): **{first / second:.3g} times**"
+    return f"{text} {first:,.0f} ms ({model}) against {second:,.0f} ms ({against}): **{_times(first / second)}**"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times" if ratio >= 0.1 else f"{ratio:.2g} times"
 
 
 def _one_of(what: str, value: str, allowed: Mapping[str, Any]) -> None:
