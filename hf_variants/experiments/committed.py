@@ -52,14 +52,16 @@ def regenerate(entry: Entry, folder: Path, target: Path, draw: bool) -> list[str
     records = folder / entry.name / "records"
     if not records.is_dir():
         raise InputError(f"{folder / entry.name}: no records, from which its results could be made again")
-    shutil.copytree(records, here / "records")  # reporting may write there
+    shutil.copytree(records, here / "records")  # reporting may write there; checks name the original
     cells = load_cells(entry.path)
     if cells is None:
         comparison = load_comparison(entry.path)
         comparison.command = entry.command
+        Runner(comparison, here, records).check_records()
         figures = _report(Runner(comparison, here), draw)
     else:
         cells.set_command(entry.command)
+        CellsRunner(cells, here, records).check([])
         every = CellsRunner(cells, here)
         ready = {name: runner for name, runner in every.runners.items() if runner.has_results()}
         figures = [f"{name}/{figure}" for name, runner in ready.items() for figure in _report(runner, draw)]
@@ -71,7 +73,6 @@ def regenerate(entry: Entry, folder: Path, target: Path, draw: bool) -> list[str
 
 
 def _report(runner: Runner, draw: bool) -> list[str]:
-    runner.check_records()
     return runner.figures(runner.report(draw))
 
 

@@ -90,6 +90,14 @@ def test_bad_input_ends_with_one_line(tmp_path, capsys):
     assert code == 2 and len(lines) == 1 and "no records" in lines[0]
 
 
+def test_a_record_of_another_recipe_is_named(folder, tmp_path, capsys):
+    records = shutil.copytree(folder / "demo", tmp_path / "demo") / "records"
+    path = records / "highway-seed1.json"
+    path.write_text(path.read_text().replace('"learning_rate": 0.003', '"learning_rate": 0.004'))
+    code, lines = run(capsys, "--check", "--folder", tmp_path)
+    assert code == 2 and len(lines) == 1 and f"{path}: is the record of another recipe" in lines[0]
+
+
 def test_the_published_comparisons_are_listed(folder, capsys):
     assert run(capsys, "--list", "--folder", folder) == (0, ["demo"])
 
