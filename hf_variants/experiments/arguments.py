@@ -23,6 +23,7 @@ import yaml
 from ..export import ExportError
 from .checking import InputError, about, check_range, check_types, parse_overrides, refuse_unknown
 from .label_arguments import LabelArguments
+from .signals import StoppedError
 from .stages import GrowthArguments
 
 
@@ -465,7 +466,7 @@ def _as_flag(value: Any) -> str:
 
 
 NOT_WRITABLE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
 )
 
@@ -483,6 +484,8 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
             if error.errno not in NOT_WRITABLE:
                 raise
             code = _complain(f"{error.filename or 'output'}: {error.strerror}; nothing already written was removed")
+        except StoppedError as stopped:
+            code = _complain(str(stopped), stopped.code)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -502,5 +505,6 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _complain(message: str, code: int = 2) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    if message:  # else another process says it
+        print("error: " + " ".join(message.split()), file=sys.stderr)
     return code

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_model, save_model
 
 from .checking import InputError
+from .durable import put_in_place
 
 
 class BestModel:
@@ -44,18 +45,19 @@ class BestModel:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "best.partial"
         save_model(model, str(partial))
-        partial.rename(self._path(progress))
+        put_in_place(partial, self.path(progress))
 
     def load(self, progress: Any, model: torch.nn.Module) -> None:
         """Puts the weights of the best model into `model`."""
         if progress.best_step != progress.step:
-            load_model(model, str(self._path(progress)))
+            load_model(model, str(self.path(progress)))
 
     def prune(self, progress: Any) -> None:
         """Removes the best models of before; the newest checkpoint must know of the one that stays."""
         for path in self.folder.glob("best-*.safetensors"):
-            if path != self._path(progress):
+            if path != self.path(progress):
                 path.unlink()
 
-    def _path(self, progress: Any) -> Path:
+    def path(self, progress: Any) -> Path:
+        """Where the weights of the best model lie."""
         return self.folder / f"best-{progress.best_step:09d}.safetensors"

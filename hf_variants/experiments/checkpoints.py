@@ -1,73 +1,107 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The state of a run on disk: safetensors and JSON, nothing pickled.
 
-A checkpoint is written under a temporary name and renamed when complete, so that a folder with a final name is always
-whole, whenever the process was killed.
+A checkpoint is written under a temporary name and renamed when it has reached the disk, so that a folder with a final
+name is always whole, whenever the process was killed or the power failed. It holds whole tensors, however they were
+spread over processes, and can be read by any number of them.
 """
 
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
+
+from .durable import PARTIAL, put_in_place, remove_folder
+
+WRITE_ERRORS = (OSError, SafetensorError)  # what a full disk raises
+_MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
 def save_checkpoint(
-    folder: Path, model: torch.nn.Module, optimizer: Any, state: dict[str, Any], rank: int, barrier: Any
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: dict[str, Any],
+    state: dict[str, Any],
+    randoms: Sequence[dict[str, torch.Tensor]],
 ) -> None:
-    """Writes model, optimizer, this process's random state and `state` (JSON) to `folder`, replacing it.
+    """Writes a model, an optimizer's state_dict, `state` (JSON) and every process's random state to `folder`.
 
-    `barrier()` waits for all processes; only rank 0 writes what they share.
+    Replaces what is there. Raises one of WRITE_ERRORS where it can't be written whole, and leaves nothing of it then.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    if rank == 0:
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(folder.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
         partial.mkdir(parents=True)
-        save_model(model, str(partial / "model.safetensors"))
-        tensors, rest = _flatten(optimizer.state_dict())
-        save_file(tensors, partial / "optimizer.safetensors")
-        (partial / "state.json").write_text(json.dumps(state | {"optimizer": rest}))
-    barrier()
-    save_file(random_state(), partial / f"random-{rank}.safetensors")
-    barrier()
-    if rank == 0:
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    barrier()
+        save_model(model, str(partial / _MODEL))
+        tensors, rest = _flatten(optimizer)
+        save_file(tensors, partial / _OPTIMIZER)
+        for rank, mine in enumerate(randoms):
+            save_file(mine, partial / f"random-{rank}.safetensors")
+        (partial / _STATE).write_text(json.dumps(state | {"optimizer": rest}))
+        remove_folder(folder)
+        put_in_place(partial, folder)
+    except WRITE_ERRORS:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
-def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: Any, rank: int) -> dict[str, Any]:
-    """Puts a checkpoint's content back in place and returns its `state`."""
-    state = read_state(folder)
-    load_model(model, str(folder / "model.safetensors"))
-    optimizer.load_state_dict(_unflatten(load_file(folder / "optimizer.safetensors"), state.pop("optimizer")))
+def load_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Puts a checkpoint's weights into `model`."""
+    load_model(model, str(folder / _MODEL))
+
+
+def load_optimizer(folder: Path, optimizer: Any) -> None:
+    """Puts a checkpoint's optimizer state into `optimizer`."""
+    optimizer.load_state_dict(_unflatten(load_file(folder / _OPTIMIZER), read_state(folder)["optimizer"]))
+
+
+def load_random_state(folder: Path, rank: int) -> None:
+    """Puts back a process's random state; none where the run now has more processes than then."""
     mine = folder / f"random-{rank}.safetensors"
-    if mine.exists():  # absent where the run now has more processes than then
+    if mine.exists():
         restore_random_state(load_file(mine))
-    return state
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """A checkpoint's JSON part."""
-    return json.loads((folder / "state.json").read_text())
+    return json.loads((folder / _STATE).read_text())
+
+
+def written_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, the one with the fewest updates first."""
+    return sorted(path for path in folder.glob("update-*") if path.suffix != PARTIAL)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The complete checkpoint with the most updates in `folder`."""
-    found = sorted(p for p in folder.glob("update-*") if p.suffix != ".partial")
-    return found[-1] if found else None
+    """The readable checkpoint with the most updates in `folder`."""
+    return next(filter(is_readable, reversed(written_checkpoints(folder))), None)
+
+
+def is_readable(folder: Path) -> bool:
+    """Whether a checkpoint has all files in their full length."""
+    try:
+        for name in (_MODEL, _OPTIMIZER, "random-0.safetensors"):
+            with safe_open(folder / name, framework="pt"):  # compares the file's length with its header
+                pass
+        return "optimizer" in read_state(folder)
+    except (*WRITE_ERRORS, ValueError):
+        return False
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Removes all but the newest `keep` checkpoints, and what an interrupted write left."""
-    for partial in folder.glob("*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
-    for old in sorted(folder.glob("update-*"))[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Removes all but the newest `keep` checkpoints, and what an interrupted write or removal left."""
+    for partial in folder.glob("*" + PARTIAL):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+    for old in written_checkpoints(folder)[:-keep]:
+        remove_folder(old)
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -5,30 +5,48 @@
 - the loss is a mean over predicted tokens of the whole global batch, whatever the micro-batches and processes
 - gradients are clipped before the step, and the optimizer holds exactly the parameters that require gradients
 - a run killed at any moment goes on from its last checkpoint as if nothing had happened: same weights, same records
+- asked to stop (SIGTERM, SIGINT) it finishes its step, writes a checkpoint and raises StoppedError, on all processes
 """
 
 import math
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from .. import growth
 from .arguments import TrainingArguments
 from .best import BestModel
-from .checking import DivergedError
-from .checkpoints import load_checkpoint, newest_checkpoint, prune_checkpoints, read_state, save_checkpoint
+from .checking import DivergedError, InputError
+from .checkpoints import (
+    load_optimizer,
+    load_random_state,
+    load_weights,
+    newest_checkpoint,
+    prune_checkpoints,
+    random_state,
+    read_state,
+    save_checkpoint,
+    written_checkpoints,
+)
 from .data import StepDataset, step_loader
 from .growing import Growing, GrowthState
 from .objectives import FixedEvaluation, evaluate_split
+from .processes import end_all, told, write_together
 from .record import MetricsFile, count_parameters, training_flops_per_token
 from .schedule import NEVER, Phase, learning_rate
+from .sharding import agree_on_weights, blank_copy, gather, spread_state, whole, whole_state
+from .signals import StoppedError, StopSignals
+
+INTERRUPTED = 1000  # what a process that got SIGINT adds to the count of those asked to stop
 
 
 @dataclass
@@ -91,11 +109,14 @@ def layer_gradient_norms(model: torch.nn.Module, scale: float = 1.0) -> list[flo
     """The gradient norm of each layer, times `scale`; a layer that is applied several times counts once."""
     _, layers = growth.find_layers(model)
     grads = [[p.grad for p in layer.parameters() if p.grad is not None] for layer in layers]
-    return [scale * float(torch.nn.utils.get_total_norm(g)) if g else 0.0 for g in grads]
+    return [scale * float(whole(torch.nn.utils.get_total_norm(g))) if g else 0.0 for g in grads]
 
 
 class Loop:
-    """Runs the phases of one run from wherever `folder` says it stands."""
+    """Runs the phases of one run from wherever `folder` says it stands.
+
+    `shard(model)` spreads a model over the processes, in place (sharding.py); without it Accelerate decides.
+    """
 
     def __init__(
         self,
@@ -108,24 +129,42 @@ class Loop:
         folder: Path,
         on_snapshot: Any = None,
         growing: Growing | None = None,
+        shard: Callable[[torch.nn.Module], None] | None = None,
     ) -> None:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
         self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
         self.growing, self.length = growing, dataset.order.typical_length
-        self.progress = Progress()
+        self.shard, self.is_sharded = shard, shard is not None or accelerator.is_fsdp2
+        self.progress, self.signals, self.asked_to_stop = Progress(), StopSignals(), 0
+        self.saved = 0  # updates of the newest checkpoint of this process's life
         self._install(model)
         self.metrics = MetricsFile(folder / "metrics.jsonl", accelerator.is_main_process)
         self.checkpoints = folder / "checkpoints"
         self.best = BestModel(arguments.early_stopping, dataset.objective, self.checkpoints)
 
     def _install(self, model: torch.nn.Module) -> None:
-        """Trains this model from here on, with a new optimizer."""
-        self.accelerator.free_memory()  # forgets the model before it
+        """Trains this model from here on, with a new optimizer. It must be whole; `plain_model` may not be."""
+        self.model = self.optimizer = None  # DDP's wrapper hooks into the parameters for as long as it lives
+        self.accelerator.free_memory()
         self.plain_model = model.train()
         if self.growing is not None:
             self.flops_per_token = training_flops_per_token(model, self.length)
+        if self.is_sharded:
+            agree_on_weights(model)
+            self.blank = blank_copy(model)
+        if self.shard is not None:
+            self.shard(model)
         self.optimizer = build_optimizer(model, self.arguments)
-        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        if self.shard is not None:
+            self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
+        else:
+            self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+
+    def _whole_model(self, everywhere: bool = False) -> torch.nn.Module | None:
+        """The model with whole parameters, on the main process or on all; every process must call this."""
+        if not self.is_sharded:
+            return self.plain_model
+        return gather(self.plain_model, self.blank, everywhere or self.accelerator.is_main_process)
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
@@ -135,10 +174,11 @@ class Loop:
         self.model.train()
         if self.progress.step == 0 and self.growing is not None and self.growing.is_due(self.progress.growth, 0):
             self._grow(self.phases[0])
-        with self._bar() as self.bar:
+        with self._bar() as self.bar, self.signals:
             while self.progress.phase < len(self.phases):
                 self._run_phase(self.phases[self.progress.phase])
         check_optimizer(self.plain_model, self.optimizer)
+        self.plain_model = self._whole_model(everywhere=True)
         if self.growing is not None:
             self.growing.finish(self.plain_model)
         return self.progress
@@ -151,6 +191,8 @@ class Loop:
                 break
             self._step(phase, batch_parts)
             self._after_step(phase)
+            if self.asked_to_stop:
+                self._stop()
             if phase.until_seconds is not None and self.progress.seconds >= phase.until_seconds:
                 break
         if phase.kind == "decay":
@@ -183,7 +225,10 @@ class Loop:
         total = torch.zeros((), device=self.accelerator.device)
         for batch in parts:
             total += self._micro_step(batch)
-        p.loss_sum += self._finite(self.accelerator.reduce(total, "sum"), "loss")
+        asked = {0: 0, signal.SIGINT: INTERRUPTED}.get(self.signals.received, 1)
+        total, asked = self.accelerator.reduce(torch.stack([total, torch.tensor(float(asked)).to(total)]), "sum")
+        self.asked_to_stop = int(asked)  # the same on all processes, so that they stop at the same step
+        p.loss_sum += self._finite(total, "loss")
         p.loss_steps += 1
         p.step += 1
         p.updates += 1
@@ -209,8 +254,8 @@ class Loop:
             # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
             self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
             if self.accelerator.sync_gradients and self.arguments.max_grad_norm is not None:
-                self.grad_norm = self.accelerator.clip_grad_norm_(
-                    self.model.parameters(), self.arguments.max_grad_norm
+                self.grad_norm = whole(
+                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
                 )
                 if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
                     self._finite(self.grad_norm, "gradient norm")
@@ -255,12 +300,9 @@ class Loop:
         if self.growing is not None and self.growing.is_due(p.growth, p.step):
             self._grow(phase)
         if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
-            self.on_snapshot(self.plain_model, p.step)
+            self.on_snapshot(self._whole_model(), p.step)
         if a.checkpoint_every and p.updates % a.checkpoint_every == 0:
-            self._save(self.checkpoints / f"update-{p.updates:09d}")
-            if self.accelerator.is_main_process:
-                prune_checkpoints(self.checkpoints, a.keep_checkpoints)
-                self.best.prune(p)
+            self._save_progress()
 
     def _record_training(self, phase: Phase) -> None:
         p = self.progress
@@ -301,11 +343,13 @@ class Loop:
         p, flops = self.progress, self.flops_per_token
         measures = not self.growing.stages[p.growth.stage].keeps_function
         before = self._validation_loss() if measures else None
-        moments = growth.optimizer_state_by_name(self.plain_model, self.optimizer)
-        grown = self.growing.grow(self.plain_model, p.growth, p.step)
-        self._install(self.plain_model)
+        moments = whole_state(growth.optimizer_state_by_name(self.plain_model, self.optimizer))
+        model = self._whole_model(everywhere=True)
+        grown = self.growing.grow(model, p.growth, p.step)
+        self._install(model)
         kept = self.growing.stages[p.growth.stage - 1].moments
         growth.load_optimizer_state_by_name(self.plain_model, self.optimizer, moments, grown.sources, kept)
+        spread_state(self.optimizer)
         after = self._validation_loss() if measures else None
         values = {"stage": p.growth.stage, "receipt": grown.receipt}
         values |= {"loss_before": before, "loss_after": after} if measures else {}
@@ -331,16 +375,19 @@ class Loop:
             self._save(self._branch_point(self.progress.phase))
 
     def _note_best(self, values: dict[str, float]) -> None:
-        improved = self.best.saw(self.progress, values)
-        if improved and self.accelerator.is_main_process:
-            self.best.save(self.progress, self.plain_model)
+        if self.best.saw(self.progress, values):
+            model = self._whole_model()
+            path = self.best.path(self.progress)
+            write_together(self.accelerator, path, lambda: self.best.save(self.progress, model))
 
     def _finish_branch(self, phase: Phase) -> None:
         if self.best.patience is not None:
             if self.progress.step == phase.end:  # not reached where training was stopped
                 self._note_best(self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation"))
-            self.accelerator.wait_for_everyone()
-            self.best.load(self.progress, self.plain_model)
+            model = self._whole_model(everywhere=True)
+            self.best.load(self.progress, model)
+            if self.is_sharded:
+                self._install(model)
         for split in self.evaluations:
             self._record_evaluation(phase, split)
 
@@ -352,18 +399,47 @@ class Loop:
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
+    def _save_progress(self) -> None:
+        """Writes the checkpoint of this update, and drops old ones."""
+        self._save(self._checkpoint())
+        self.saved = self.progress.updates
+        if self.accelerator.is_main_process:
+            prune_checkpoints(self.checkpoints, self.arguments.keep_checkpoints)
+            self.best.prune(self.progress)
+
+    def _checkpoint(self) -> Path:
+        return self.checkpoints / f"update-{self.progress.updates:09d}"
+
     def _save(self, folder: Path) -> None:
         state = {"progress": asdict(self.progress), "metrics_bytes": self.metrics.size()}
         state["grad_scaler"] = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
         state["stream"] = self.dataset.position(self.progress.step)
-        rank = self.accelerator.process_index
-        save_checkpoint(folder, self.plain_model, self.optimizer, state, rank, self.accelerator.wait_for_everyone)
+        model = self._whole_model()
+        optimizer = self.optimizer.state_dict()
+        optimizer |= {"state": whole_state(optimizer["state"], self.accelerator.is_main_process)}
+        randoms = gather_object([random_state()])
+        self.metrics.sync()
+        write_together(self.accelerator, folder, lambda: save_checkpoint(folder, model, optimizer, state, randoms))
+
+    def _stop(self) -> NoReturn:
+        """Ends the run where it stands; it goes on from here later."""
+        if self.saved != self.progress.updates:
+            self._save_progress()
+        number = signal.SIGINT if self.asked_to_stop >= INTERRUPTED else signal.SIGTERM
+        where = f"stopped by {number.name} at step {self.progress.step}: {self._checkpoint()} is written"
+        error = StoppedError(f"{where}; run the same command again to go on from it", number)
+        end_all(self.accelerator, error)
 
     def _restore(self, folder: Path) -> dict[str, Any]:
-        stage = Progress(**read_state(folder)["progress"]).growth.stage
-        if stage != self.progress.growth.stage:
-            self._install(self.growing.at(stage).to(self.accelerator.device))
-        state = load_checkpoint(folder, self.plain_model, self.optimizer, self.accelerator.process_index)
+        state = read_state(folder)
+        stage = Progress(**state["progress"]).growth.stage
+        if stage != self.progress.growth.stage or self.is_sharded:
+            self._install(self._load_whole(folder, stage))
+        else:
+            load_weights(folder, self.plain_model)
+        load_optimizer(folder, self.optimizer)
+        spread_state(self.optimizer)
+        load_random_state(folder, self.accelerator.process_index)
         self.progress = Progress(**state["progress"])
         self.dataset.go_to(state.get("stream"))
         if self.growing is not None:
@@ -372,11 +448,25 @@ class Loop:
             self.accelerator.scaler.load_state_dict(state["grad_scaler"])
         return state
 
+    def _load_whole(self, folder: Path, stage: int) -> torch.nn.Module:
+        """A whole model of a growth stage, with a checkpoint's weights."""
+        if stage != self.progress.growth.stage:
+            model = self.growing.at(stage).to(self.accelerator.device)
+        else:
+            model = gather(self.plain_model, self.blank, keep=True)
+        load_weights(folder, model)
+        return model
+
     def _resume(self) -> None:
-        newest = newest_checkpoint(self.checkpoints)
+        newest = told(newest_checkpoint(self.checkpoints))
         if newest is None:
             self.metrics.truncate(0)
             return
+        if not all(gather_object([newest.exists()])):
+            raise InputError(f"{newest}: not all processes see it; the output folder must be on a shared file system")
+        for broken in written_checkpoints(self.checkpoints):
+            if broken > newest:
+                self._say(f"{broken} is broken, and is passed over")
         state = self._restore(newest)
         self.metrics.truncate(state["metrics_bytes"])
         self._say(f"resumed from {newest} at step {self.progress.step}")

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .arguments import InputError
+from .durable import put_in_place
 
 SCHEMA = 1
 TOKENIZER_RECORD = "tokenizer_record.json"  # in the folder of a tokenizer that was prepared
@@ -49,6 +50,12 @@ class MetricsFile:
         """Length in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
+    def sync(self) -> None:
+        """Waits until all lines have reached the disk."""
+        if self.writes and self.path.exists():
+            with self.path.open("a") as file:
+                os.fsync(file.fileno())
+
     def truncate(self, size: int) -> None:
         """Drops what lies beyond `size` bytes."""
         if self.writes and self.path.exists():
@@ -66,7 +73,7 @@ def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # of its own: processes may write the same file
     partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.rename(path)
+    put_in_place(partial, path)
 
 
 def read_json(path: Path) -> Any:

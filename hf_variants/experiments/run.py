@@ -6,14 +6,12 @@ import datetime
 import hashlib
 import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,11 +20,13 @@ from .arguments import SECTIONS, InputError, Recipe, TrainingArguments
 from .checking import non_defaults
 from .corpora import PACKAGE, find_local, find_model
 from .data import TRAINED, StepDataset
+from .durable import remove_folder
 from .fine_tuning import FineTuning, freeze_encoder, gradual_stages
 from .growing import Growing
 from .loop import Loop
 from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
+from .processes import new_accelerator, own_sharding
 from .record import (
     SCHEMA,
     TOKENIZER_RECORD,
@@ -90,29 +90,6 @@ def recipe_fingerprint(identity_: dict[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(identity_, sort_keys=True).encode()).hexdigest()
 
 
-def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
-    """An Accelerator for this recipe; earlier runs of the same process leave no setting behind."""
-    AcceleratorState._reset_state()
-    training = recipe.training
-    try:
-        accelerator = Accelerator(
-            mixed_precision=training.mixed_precision,
-            gradient_accumulation_steps=training.gradient_accumulation_steps,
-            log_with=training.trackers or None,
-            project_dir=folder,
-        )
-    except (ValueError, ImportError) as error:
-        raise InputError(f"training: {error}") from None
-    if training.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
-    per_step = accelerator.num_processes * training.gradient_accumulation_steps
-    if training.batch_size % per_step:
-        raise InputError(
-            f"training.batch_size: {training.batch_size} is not divisible by {per_step} (processes × micro-batches)"
-        )
-    return accelerator
-
-
 @dataclass
 class Setup:
     """All that a run needs, checked; nothing has been written yet."""
@@ -137,6 +114,8 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     setup = _set_up(recipe, folder, prepared)
     claim_folder(folder, identity(recipe, setup.prepared))
     if (folder / "record.json").exists():
+        if setup.accelerator.is_main_process:
+            remove_folder(folder / "checkpoints")  # the run may have been killed before it did that
         return read_json(folder / "record.json")
     if setup.training.gradient_checkpointing:
         setup.model.gradient_checkpointing_enable()
@@ -180,7 +159,7 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     _start_trackers(accelerator, recipe)
     torch.manual_seed(setup.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     progress = loop.run()
-    model = loop.plain_model  # another one than before where a run that grows was resumed
+    model = tuning.model = loop.plain_model  # another one than before where a run was sharded, or grew and was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
         tracker.finish()
     found = trained_on.finish(model, recipe, evaluations, accelerator, setup.folder)
@@ -236,8 +215,8 @@ def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -
         if accelerator.is_main_process:
             _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
-    phases, growing = setup.phases, setup.growing
-    return Loop(accelerator, setup.model, dataset, evaluations, training, phases, folder, snapshot, growing)
+    about = (setup.phases, folder, snapshot, setup.growing, own_sharding(accelerator))
+    return Loop(accelerator, setup.model, dataset, evaluations, training, *about)
 
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
@@ -283,7 +262,7 @@ def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict
     """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
     _save_model(folder / "final", model, prepared.tokenizer)
     write_json(folder / "record.json", record)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    remove_folder(folder / "checkpoints")
 
 
 def _save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -11,11 +11,12 @@ from .layers import find_layers, select_layers
 from .lora_stages import in_lora_stage, merge_lora, save_adapter, save_stage, start_lora_stage
 from .moments import load_optimizer_state_by_name, optimizer_state_by_name
 from .operations import Growth, block_order, deepen, diverge, layer_order
-from .scaling import fold_scale, set_scale
+from .scaling import copy_scales, fold_scale, set_scale
 
 __all__ = [
     "Growth",
     "block_order",
+    "copy_scales",
     "deepen",
     "diverge",
     "find_layers",

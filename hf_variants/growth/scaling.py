@@ -45,6 +45,13 @@ def put_scales(model: nn.Module, found: dict[str, OutputScale]) -> None:
         model.get_submodule(name).register_forward_hook(scale)
 
 
+def copy_scales(source: nn.Module, target: nn.Module) -> None:
+    """Set the scales of `target`, a copy of `source`, to what those of `source` are now."""
+    found = scales(target)
+    for name, scale in scales(source).items():
+        found[name].scale = scale.scale
+
+
 def set_scale(model: nn.Module, s: float) -> None:
     """Set how much of what gradual layers write counts: 0 is a model without them, 1 one that has them whole.
 

@@ -1,0 +1,108 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Several processes that act as one: how they are started, and how they agree on what one of them knows."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils.environment import parse_flag_from_env
+from torch import nn
+
+from .arguments import InputError, Recipe
+from .checkpoints import WRITE_ERRORS, newest_checkpoint
+from .sharding import shard
+from .signals import StoppedError
+
+REFUSED = {  # what the loop would write no whole checkpoints of
+    DistributedType.DEEPSPEED: "DeepSpeed",
+    DistributedType.MEGATRON_LM: "Megatron-LM",
+    DistributedType.XLA: "XLA",
+}
+
+
+def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
+    """An Accelerator for this recipe; earlier runs of the same process leave no setting behind.
+
+    Raises InputError where the recipe can't be run so, or the processes would run by themselves.
+    """
+    AcceleratorState._reset_state()
+    training, world = recipe.training, int(os.environ.get("WORLD_SIZE", 1))
+    try:
+        accelerator = Accelerator(
+            # not told so, Accelerate ignores that there are several processes on a CPU
+            cpu=world > 1 and not torch.accelerator.is_available(),
+            mixed_precision=training.mixed_precision,
+            gradient_accumulation_steps=training.gradient_accumulation_steps,
+            log_with=training.trackers or None,
+            project_dir=folder,
+        )
+    except (ValueError, ImportError) as error:
+        raise InputError(f"training: {error}") from None
+    _check(accelerator, world)
+    if training.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
+    per_step = accelerator.num_processes * training.gradient_accumulation_steps
+    if training.batch_size % per_step:
+        raise InputError(
+            f"training.batch_size: {training.batch_size} is not divisible by {per_step} (processes × micro-batches)"
+        )
+    return accelerator
+
+
+def _check(accelerator: Accelerator, world: int) -> None:
+    if accelerator.num_processes != world:
+        raise InputError(
+            f"{world} processes were started, but Accelerate has each run alone; for a CPU set ACCELERATE_USE_CPU=true"
+        )
+    if accelerator.distributed_type in REFUSED:
+        name = REFUSED[accelerator.distributed_type]
+        raise InputError(f"{name}: its state has no place in our checkpoints; allowed: one process, DDP, FSDP2")
+    sharded = _wants_sharding() or accelerator.distributed_type == DistributedType.FSDP
+    if sharded and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise InputError("FSDP: version 1 is not supported; set fsdp_version: 2 (training/launch/fsdp2.yaml)")
+
+
+def _wants_sharding() -> bool:
+    return parse_flag_from_env("ACCELERATE_USE_FSDP")
+
+
+def own_sharding(accelerator: Accelerator) -> Callable[[nn.Module], None] | None:
+    """What shards a model where FSDP2 is asked for and Accelerate ignores that: on CPUs."""
+    is_ignored = accelerator.distributed_type == DistributedType.MULTI_CPU and _wants_sharding()
+    return shard if is_ignored else None
+
+
+def told(value: Any) -> Any:
+    """What the main process says; every process must call this."""
+    return broadcast_object_list([value])[0]
+
+
+def end_all(accelerator: Accelerator, error: InputError | StoppedError) -> NoReturn:
+    """Raises `error`; in all processes but the main one without its words, so that they are said once."""
+    if not accelerator.is_main_process:
+        error.args = ("",)
+    raise error
+
+
+def write_together(accelerator: Accelerator, path: Path, write: Callable[[], None]) -> None:
+    """Has the main process `write()` to `path`; every process must call this.
+
+    Raises InputError in all of them where that fails; it says from where the run can go on.
+    """
+    failure = None
+    if accelerator.is_main_process:
+        try:
+            write()
+        except WRITE_ERRORS as error:
+            failure = getattr(error, "strerror", None) or str(error)
+    failure = told(failure)
+    if failure is None:
+        return
+    kept = newest_checkpoint(path.parent)
+    onward = f"the same command goes on from {kept}" if kept else "there is no checkpoint before it"
+    end_all(accelerator, InputError(f"{path}: could not be written ({failure}); {onward}"))
