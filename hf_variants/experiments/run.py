@@ -168,6 +168,7 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     if setup.growing is not None:
         counts, flops = count_parameters(model), training_flops_per_token(model, length)
     record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
+    record["environment"]["processes"] = accelerator.num_processes
     tuning.add_cost(record, length)
     for mark, share in zip(record["marks"], setup.training.budgets, strict=True):
         mark |= setup.prepared.budget(setup.training, share, mark["steps"])
