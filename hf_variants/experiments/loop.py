@@ -43,7 +43,7 @@ from .objectives import FixedEvaluation, evaluate_split
 from .processes import end_all, told, write_together
 from .record import MetricsFile, count_parameters, training_flops_per_token
 from .schedule import NEVER, Phase, learning_rate
-from .sharding import agree_on_weights, blank_copy, gather, spread_state, whole, whole_state
+from .sharding import agree_on_weights, blank_copy, gather, spread_again, spread_state, whole, whole_state
 from .signals import StoppedError, StopSignals
 
 INTERRUPTED = 1000  # what a process that got SIGINT adds to the count of those asked to stop
@@ -318,9 +318,15 @@ class Loop:
         p.loss_sum, p.loss_steps = 0.0, 0
 
     def _record_evaluation(self, phase: Phase, split: str) -> dict[str, float]:
-        values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
+        values = self._evaluate(split)
         self._write(split, phase, values, {})
         self._say(f"step {self.progress.step:>6} {phase.kind:<5} {split:<10} " + _format(values))
+        return values
+
+    def _evaluate(self, split: str) -> dict[str, float]:
+        values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
+        if self.is_sharded:
+            spread_again(self.plain_model)
         return values
 
     def _write(self, event: str, phase: Phase, values: dict[str, Any], clock: dict[str, float]) -> None:
@@ -342,7 +348,7 @@ class Loop:
         """Takes the model to its next stage, and records what that did to it."""
         p, flops = self.progress, self.flops_per_token
         measures = not self.growing.stages[p.growth.stage].keeps_function
-        before = self._validation_loss() if measures else None
+        before = self._evaluate("validation")["loss"] if measures else None
         moments = whole_state(growth.optimizer_state_by_name(self.plain_model, self.optimizer))
         model = self._whole_model(everywhere=True)
         grown = self.growing.grow(model, p.growth, p.step)
@@ -350,7 +356,7 @@ class Loop:
         kept = self.growing.stages[p.growth.stage - 1].moments
         growth.load_optimizer_state_by_name(self.plain_model, self.optimizer, moments, grown.sources, kept)
         spread_state(self.optimizer)
-        after = self._validation_loss() if measures else None
+        after = self._evaluate("validation")["loss"] if measures else None
         values = {"stage": p.growth.stage, "receipt": grown.receipt}
         values |= {"loss_before": before, "loss_after": after} if measures else {}
         counts = count_parameters(self.plain_model)
@@ -359,9 +365,6 @@ class Loop:
         trained = f"{counts['trainable_parameters']:,} of {counts['parameters']:,} parameters train"
         loss = f", validation loss {before:.4f} -> {after:.4f}" if measures else ""
         self._say(f"step {p.step:>6} {phase.kind:<5} stage {p.growth.stage}: {trained}{loss}")
-
-    def _validation_loss(self) -> float:
-        return evaluate_split(self.model, self.evaluations["validation"], self.accelerator)["loss"]
 
     # ---- branches ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
@@ -28,6 +28,13 @@ def shard(model: PreTrainedModel) -> None:
     for layer in layers:
         fully_shard(layer)
     fully_shard(model)
+
+
+def spread_again(model: nn.Module) -> None:
+    """Spreads what a forward pass without a backward one left gathered: the parameters outside of layers."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def agree_on_weights(model: nn.Module) -> None:
