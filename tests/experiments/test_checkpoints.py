@@ -1,0 +1,135 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""Checkpoints on disk: whole or not there, and the newest whole one is used; signals that ask for one."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from hf_variants.experiments import loop
+from hf_variants.experiments.checkpoints import (
+    WRITE_ERRORS,
+    load_optimizer,
+    load_random_state,
+    load_weights,
+    newest_checkpoint,
+    prune_checkpoints,
+    random_state,
+    save_checkpoint,
+    written_checkpoints,
+)
+from hf_variants.experiments.durable import remove_folder
+from hf_variants.experiments.run import run_recipe
+from hf_variants.experiments.signals import StoppedError, StopSignals
+from tests.experiments.test_loop import assert_same_run
+from tests.experiments.tiny import tiny_recipe
+
+
+def trained() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    model(torch.ones(3)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def write(folder: Path, update: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    model, optimizer = trained()
+    path = folder / f"update-{update:09d}"
+    save_checkpoint(path, model, optimizer.state_dict(), {"progress": {"step": update}}, [random_state()])
+    return model, optimizer
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    model, optimizer = write(tmp_path, 1)
+    drawn = torch.rand(1)
+    other, others = trained()
+    newest = newest_checkpoint(tmp_path)
+    load_weights(newest, other)
+    load_optimizer(newest, others)
+    load_random_state(newest, 0)
+    assert torch.equal(other.weight, model.weight) and torch.equal(torch.rand(1), drawn)
+    first, second = optimizer.state_dict(), others.state_dict()
+    assert first["param_groups"] == second["param_groups"]
+    assert torch.equal(first["state"][0]["exp_avg"], second["state"][0]["exp_avg"])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "random-0.safetensors"])
+@pytest.mark.parametrize("size", [0, 30, None])
+def test_the_newest_whole_one_is_used(tmp_path, name, size):
+    write(tmp_path, 9), write(tmp_path, 12)
+    file = tmp_path / "update-000000012" / name
+    if size is None:
+        file.unlink()
+    else:
+        os.truncate(file, size)
+    assert newest_checkpoint(tmp_path) == tmp_path / "update-000000009"
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    write(tmp_path, 3)
+    monkeypatch.setattr("hf_variants.experiments.checkpoints.save_file", lambda *_: (tmp_path / "no" / "x").touch())
+    for update in (3, 6):
+        with pytest.raises(WRITE_ERRORS):
+            write(tmp_path, update)
+    assert os.listdir(tmp_path) == ["update-000000003"]
+    assert newest_checkpoint(tmp_path) == tmp_path / "update-000000003"
+
+
+def test_old_ones_and_remains_are_removed(tmp_path):
+    for update in (3, 6, 9):
+        write(tmp_path, update)
+    (tmp_path / "update-000000012.partial").mkdir()
+    prune_checkpoints(tmp_path, 2)
+    assert [path.name for path in written_checkpoints(tmp_path)] == ["update-000000006", "update-000000009"]
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_a_removal_that_is_killed_leaves_no_half_folder(tmp_path, monkeypatch):
+    write(tmp_path, 3)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    remove_folder(tmp_path / "update-000000003")
+    assert written_checkpoints(tmp_path) == [] and newest_checkpoint(tmp_path) is None
+
+
+# ---- signals -------------------------------------------------------------------------------------------------------
+
+
+def test_signals_are_remembered_and_a_second_interrupt_is_not(monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(KeyboardInterrupt), StopSignals():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # a launcher passes on what the terminal has sent already
+    with StopSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert signals.received == signal.SIGINT
+
+
+def test_a_run_that_is_asked_to_stop_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
+    recipe = tiny_recipe(tmp_path, training={"max_steps": 10, "checkpoint_every": 0, "eval_every": 5})
+    run_recipe(recipe, tmp_path / "whole")
+    original = loop.Loop._step
+    for step, number, code in ((3, signal.SIGTERM, 143), (9, signal.SIGINT, 130)):
+
+        def asked(self, *rest, step=step, number=number):
+            if self.progress.step == step:
+                signal.raise_signal(number)
+            original(self, *rest)
+
+        monkeypatch.setattr(loop.Loop, "_step", asked)
+        with pytest.raises(StoppedError, match=f"{signal.Signals(number).name} at step {step + 1}: ") as stopped:
+            run_recipe(recipe, tmp_path / "stopped")
+        assert stopped.value.code == code
+    monkeypatch.setattr(loop.Loop, "_step", original)
+    run_recipe(recipe, tmp_path / "stopped")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
