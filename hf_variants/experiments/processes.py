@@ -18,10 +18,9 @@ from .checkpoints import WRITE_ERRORS, newest_checkpoint
 from .sharding import shard
 from .signals import StoppedError
 
-REFUSED = {  # what the loop would write no whole checkpoints of
-    DistributedType.DEEPSPEED: "DeepSpeed",
-    DistributedType.MEGATRON_LM: "Megatron-LM",
-    DistributedType.XLA: "XLA",
+REFUSED = {  # what keeps state where our checkpoints would miss it: the launcher's flag for it, and its name
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
 }
 
 
@@ -30,6 +29,7 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
 
     Raises InputError where the recipe can't be run so, or the processes would run by themselves.
     """
+    _check_environment()
     AcceleratorState._reset_state()
     training, world = recipe.training, int(os.environ.get("WORLD_SIZE", 1))
     try:
@@ -43,7 +43,10 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
         )
     except (ValueError, ImportError) as error:
         raise InputError(f"training: {error}") from None
-    _check(accelerator, world)
+    if accelerator.num_processes != world:
+        raise InputError(
+            f"{world} processes were started, but Accelerate has each run alone; for a CPU set ACCELERATE_USE_CPU=true"
+        )
     if training.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
     per_step = accelerator.num_processes * training.gradient_accumulation_steps
@@ -54,16 +57,12 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
     return accelerator
 
 
-def _check(accelerator: Accelerator, world: int) -> None:
-    if accelerator.num_processes != world:
-        raise InputError(
-            f"{world} processes were started, but Accelerate has each run alone; for a CPU set ACCELERATE_USE_CPU=true"
-        )
-    if accelerator.distributed_type in REFUSED:
-        name = REFUSED[accelerator.distributed_type]
-        raise InputError(f"{name}: its state has no place in our checkpoints; allowed: one process, DDP, FSDP2")
-    sharded = _wants_sharding() or accelerator.distributed_type == DistributedType.FSDP
-    if sharded and os.environ.get("FSDP_VERSION", "1") != "2":
+def _check_environment() -> None:
+    """On a CPU Accelerate ignores these, so its state doesn't tell."""
+    for flag, name in REFUSED.items():
+        if parse_flag_from_env(flag):
+            raise InputError(f"{name}: its state has no place in our checkpoints; allowed: one process, DDP, FSDP2")
+    if _wants_sharding() and os.environ.get("FSDP_VERSION", "1") != "2":
         raise InputError("FSDP: version 1 is not supported; set fsdp_version: 2 (training/launch/fsdp2.yaml)")
 
 

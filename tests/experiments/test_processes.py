@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.utils import DistributedType
+from accelerate import PartialState
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from hf_variants.experiments import processes
 from hf_variants.experiments.arguments import InputError, Recipe
 from hf_variants.experiments.record import read_json, read_metrics
+from hf_variants.experiments.run import run_recipe
 from hf_variants.experiments.sharding import blank_copy, fill
 from tests.experiments.forked import train
 from tests.experiments.test_growing import LAYERS, LORA, deepening, recipe
@@ -152,24 +152,18 @@ def limit_file_size(size: int) -> None:
 # ---- without processes ---------------------------------------------------------------------------------------------
 
 
-class Started:
-    """As much of an Accelerator as is asked."""
-
-    def __init__(self, kind: DistributedType, count: int = 2) -> None:
-        self.distributed_type, self.num_processes = kind, count
-
-
-@pytest.mark.parametrize(("kind", "count", "environment", "words"), [
-    (DistributedType.NO, 1, {}, "2 processes were started"),
-    (DistributedType.DEEPSPEED, 2, {}, "DeepSpeed: its state has no place"),
-    (DistributedType.FSDP, 2, {}, "FSDP: version 1"),
-    (DistributedType.MULTI_CPU, 2, {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: version 1"),
+@pytest.mark.parametrize(("environment", "words"), [
+    ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed: its state has no place in our checkpoints"),
+    ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: version 1 is not supported"),
+    ({"WORLD_SIZE": "2"}, "2 processes were started, but Accelerate has each run alone"),
 ])  # fmt: skip
-def test_what_would_run_alone_or_save_broken_is_refused(kind, count, environment, words, monkeypatch):
+def test_what_would_run_alone_or_save_broken_is_refused(environment, words, monkeypatch, tmp_path):
+    PartialState()  # of one process, as where Accelerate joins none
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=words):
-        processes._check(Started(kind, count), 2)
+        run_recipe(encoder(tmp_path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_blank_copy_keeps_ties_and_hooks():
