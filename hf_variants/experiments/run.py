@@ -26,7 +26,7 @@ from .growing import Growing
 from .loop import Loop
 from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
-from .processes import new_accelerator, own_sharding
+from .processes import new_accelerator, own_sharding, told
 from .record import (
     SCHEMA,
     TOKENIZER_RECORD,
@@ -167,7 +167,10 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     tuning.finish(adapter, recipe.model.name_or_path)
     if setup.growing is not None:
         counts, flops = count_parameters(model), training_flops_per_token(model, length)
-    record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
+    record = None
+    if accelerator.is_main_process:  # the others may see the file of metrics before its last lines
+        record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
+    record = told(record)
     record["environment"]["processes"] = accelerator.num_processes
     tuning.add_cost(record, length)
     for mark, share in zip(record["marks"], setup.training.budgets, strict=True):

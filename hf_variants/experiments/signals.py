@@ -38,7 +38,9 @@ class StopSignals:
             self._before = {number: signal.signal(number, self._remember) for number in self.NUMBERS}
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        if isinstance(error, StoppedError) and "LOCAL_RANK" in os.environ:
+            return  # torchrun sends SIGTERM to the others as soon as one has ended
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
