@@ -17,7 +17,7 @@ from hf_variants.experiments.arguments import InputError, Recipe
 from hf_variants.experiments.record import read_json, read_metrics
 from hf_variants.experiments.run import run_recipe
 from hf_variants.experiments.sharding import blank_copy, fill
-from tests.experiments.forked import train
+from tests.experiments.forked import Prepare, train
 from tests.experiments.test_growing import LAYERS, LORA, deepening, recipe
 from tests.experiments.tiny import MODEL, tiny_recipe
 
@@ -70,6 +70,29 @@ def watch(folder: Path, stop_after: int, stop_rank: int, number: int) -> None:
     loop.Loop._step = step
 
 
+def watch_accelerate_shard(*arguments: Any) -> None:
+    """The same, and Accelerate's FSDP2 is used, which it ignores on a CPU unless it is told that it isn't there."""
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+    from hf_variants.experiments import run
+
+    watch(*arguments)
+    original = run.new_accelerator
+
+    def sharding(*rest: Any) -> Any:
+        accelerator = original(*rest)
+        accelerator.state.distributed_type = DistributedType.FSDP
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2,
+            auto_wrap_policy="transformer_based_wrap",
+            reshard_after_forward=True,
+            cpu_ram_efficient_loading=False,
+        )
+        return accelerator
+
+    run.new_accelerator = sharding
+
+
 def seen(folder: Path) -> list[dict[str, Any]]:
     """What all processes wrote down, those of a step joined."""
     by_rank = [read_metrics(path) for path in sorted(folder.glob("steps-*.jsonl"))]
@@ -85,26 +108,28 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(folder / "metrics.jsonl") if line["event"] == "train"]
 
 
-def run(recipe: Recipe, folder: Path, count: int, stop: tuple[int, int, int] = (0, 0, 0), **env: str) -> list[int]:
+def run(recipe: Recipe, folder: Path, count: int, stop: tuple[int, int, int] = (0, 0, 0), prepare: Prepare = watch,
+        **env: str) -> list[int]:  # fmt: skip
     folder.mkdir(exist_ok=True)
-    return train(recipe, folder / "run", count, watch, folder, *stop, **env)
+    return train(recipe, folder / "run", count, prepare, folder, *stop, **env)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [encoder, decoder, growing])
 def test_two_processes_have_the_losses_of_one(make, tmp_path):
-    whole, spread, shards = (tmp_path / name for name in ("one", "ddp", "fully_shard"))
+    whole, spread, shards, by_accelerate = (tmp_path / name for name in ("one", "ddp", "fully_shard", "accelerate"))
     assert run(make(tmp_path), whole, 1) == [0]
     assert run(make(tmp_path), spread, 2) == [0, 0]
     assert run(make(tmp_path), shards, 2, **SHARDED) == [0, 0]
-    one, ddp, sharded = seen(whole), seen(spread), seen(shards)
+    assert run(make(tmp_path), by_accelerate, 2, prepare=watch_accelerate_shard) == [0, 0]
+    one, ddp, *sharded = map(seen, (whole, spread, shards, by_accelerate))
     assert {line["processes"] for line in one} == {1} and not any(line["sharded"] for line in one + ddp)
     assert {(line["processes"], line["model"]) for line in ddp} == {(2, "DistributedDataParallel")}
-    assert all(line["processes"] == 2 and line["sharded"] for line in sharded)
+    assert all(line["processes"] == 2 and line["sharded"] for lines in sharded for line in lines)
     rows = [line["rows"] for line in one]
-    assert rows == [line["rows"] for line in ddp] == [line["rows"] for line in sharded] and len(rows) == STEPS
+    assert len(rows) == STEPS and all([line["rows"] for line in lines] == rows for lines in (ddp, *sharded))
     assert len(losses(whole / "run")) == STEPS
-    for folder in (spread, shards):
+    for folder in (spread, shards, by_accelerate):
         assert losses(folder / "run") == pytest.approx(losses(whole / "run"), abs=1e-5)
         marks = [read_json(run / "run" / "record.json")["marks"][-1]["test"]["loss"] for run in (whole, folder)]
         assert marks[0] == pytest.approx(marks[1], abs=1e-5)
