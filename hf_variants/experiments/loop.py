@@ -226,9 +226,10 @@ class Loop:
         for batch in parts:
             total += self._micro_step(batch)
         asked = {0: 0, signal.SIGINT: INTERRUPTED}.get(self.signals.received, 1)
-        total, asked = self.accelerator.reduce(torch.stack([total, torch.tensor(float(asked)).to(total)]), "sum")
+        both = torch.stack([total, torch.tensor(float(asked)).to(total)])
+        loss, asked = self.accelerator.reduce(both, "sum").tolist()
         self.asked_to_stop = int(asked)  # the same on all processes, so that they stop at the same step
-        p.loss_sum += self._finite(total, "loss")
+        p.loss_sum += self._finite(loss, "loss")
         p.loss_steps += 1
         p.step += 1
         p.updates += 1
@@ -267,7 +268,7 @@ class Loop:
             self.optimizer.zero_grad()
         return loss.detach()
 
-    def _finite(self, value: torch.Tensor, what: str) -> float:
+    def _finite(self, value: torch.Tensor | float, what: str) -> float:
         """The value as a number; raises DivergedError before a bad one reaches weights or a checkpoint."""
         number = float(value)
         if not math.isfinite(number):
