@@ -82,6 +82,7 @@ def watch_accelerate_shard(*arguments: Any) -> None:
     def sharding(*rest: Any) -> Any:
         accelerator = original(*rest)
         accelerator.state.distributed_type = DistributedType.FSDP
+        PartialState._shared_state["distributed_type"] = DistributedType.FSDP  # it is copied from there now and then
         accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             auto_wrap_policy="transformer_based_wrap",
