@@ -383,6 +383,8 @@ def set_dotted(settings: dict[str, Any]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise InputError(f"{dotted}: '{parent}' has a value of its own beside it")
+        if isinstance(place.get(last), dict):
+            raise InputError(f"{dotted}: has a value of its own beside '{dotted}.{next(iter(place[last]))}'")
         place[last] = value
     return nested
 

@@ -101,7 +101,7 @@ def offline(content: dict[str, Any]) -> Recipe:
     if tokenizer == "gpt2":
         content = merge(content, {"tokenizer": SMALL_BPE if content["model"].get("pretrained") else GPT2})
     elif tokenizer in STAND_INS:
-        content = merge(content, {"tokenizer": {"tokenizer": "wordpiece", "vocab_size": 400}})
+        content = merge(content, {"tokenizer": {"tokenizer": "wordpiece", "vocab_size": 1000}})
     if content["model"].get("pretrained"):
         stand = {"name_or_path": str(stand_in(content["model"]["name_or_path"])), "overrides": {"vocab_size": PADDED}}
         content = merge(content, {"model": stand})
@@ -302,4 +302,5 @@ def test_every_recipe_trains(path, tmp_path):
     changes = {"data": {"max_eval_blocks": limit, "block_size": block_size}, "training": QUICK, "objective": BRIEF}
     changes |= {"model": {"overrides": small}}
     record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
-    assert record["steps"] == 2 and record["marks"][-1]["test"]["loss"] > 0
+    scored = record["marks"][-1]
+    assert record["steps"] == 2 and scored.get("test", scored["validation"])["loss"] > 0  # some have no labelled test
