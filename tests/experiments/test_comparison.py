@@ -320,7 +320,7 @@ BAD = {
     "a recipe that is a list": ({"recipe": [1]}, "recipe: [1]; a mapping is expected"),
     "a field beside its part": (
         {"tune": {"space": {"training": [1, 2], "training.learning_rate": [1e-3]}}},
-        "has a value of its own beside",
+        "training: has a value of its own beside 'training.learning_rate'",
     ),
     "no trials": ({"tune": {"trials": 0}}, "tune.trials: 0; allowed: from 1"),
     "tune for nobody": ({"tune": {"arm_space": {"highwai": {}}}}, "unknown key 'highwai'; did you mean 'highway'?"),
