@@ -2,6 +2,7 @@
 """The benchmark's machinery: the check comes first, the table says what was measured. Nothing here asserts a time."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -80,6 +81,44 @@ def test_over_target_is_printed_but_fails_nothing(cases, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1].split()[-2:] == ["1.00", "over"]
 
 
+def test_what_each_case_costs_is_printed_and_written(cases, tmp_path, capsys):
+    assert run("--only", "same", "--rounds", "1", "--output", str(tmp_path / "bench.json")) == 0
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0].startswith("same … 0.") and printed[1].startswith("all: ")
+    (result,) = json.loads((tmp_path / "bench.json").read_text())["cases"]
+    assert result["seconds"] >= 0 and result["cpu_seconds"] >= 0
+
+
+def test_the_table_goes_between_the_marks_of_a_document(cases, monkeypatch, tmp_path, capsys):
+    clock(monkeypatch, [0.3, 0.2, 0.5], [0.2, 0.2, 0.25])
+    document, results = tmp_path / "page.md", str(tmp_path / "bench.json")
+    document.write_text("before\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nafter\n")
+    assert run("--output", results) == 1
+    for _ in range(2):
+        assert run("--input", results, "--markdown", str(document)) == 1
+        before, mark, about, *rest = document.read_text().splitlines()
+        assert (before, mark) == ("before", "<!-- benchmark -->") and about.startswith("Measured: date 2")
+        assert ", commit " in about and ", torch " in about and ", threads " in about
+        assert rest[3].startswith("| same | fast / slow | 300.0 (250.0–400.0) ms |")
+        assert rest[5].startswith("differs: the two sides can't be compared") and rest[6:] == [
+            "<!-- /benchmark -->",
+            "after",
+        ]
+    capsys.readouterr()
+    document.write_text("no marks")
+    assert run("--input", results, "--markdown", str(document)) == 2
+    assert "has not one line <!-- benchmark -->" in capsys.readouterr().err
+    (tmp_path / "other.json").write_text("{}")
+    for wrong in (("--input", str(tmp_path / "other.json")), ("--input", results, "--only", "same")):
+        assert run(*wrong) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_readme_has_a_place_for_the_table():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [readme.count(mark) for mark in benchmarking.MARKS] == [1, 1]
+
+
 def test_list_and_wrong_names(cases, capsys):
     assert run("--list") == 0
     assert capsys.readouterr().out.split() == ["same", "differs"]
@@ -95,7 +134,7 @@ def test_list_and_wrong_names(cases, capsys):
 def test_all_suites_are_registered(capsys):
     assert run("--list") == 0
     names = set(capsys.readouterr().out.split())
-    assert names == set(CASES) and len(names) == 37
+    assert names == set(CASES) and len(names) == 44
     assert {"minbert_8x512_padded", "highway_scalar_gates"} <= names
     assert {
         "conv_gpt_train_1x16384_window",
@@ -105,6 +144,9 @@ def test_all_suites_are_registered(capsys):
         "minbert_bucketed_vs_bert_fixed",
         "frozen_features",
         "naive_gaussian_hidden768",
+        "bigru_32x256_vs_padded",
+        "loop_vs_bare",
+        "loop_vs_trainer",
     } <= names
 
 
@@ -130,8 +172,8 @@ def test_both_sides_take_turns():
         (21, {}, 24, 21),  # 3 more to warm up
         (21, {"max_seconds": 100}, 1 + 5, 5),  # the last one begins after 100 seconds
         (21, {"max_seconds": 210}, 2 + 9, 9),
-        (21, {"max_seconds": 0}, 1 + 3, 3),
-        (2, {"max_seconds": 0}, 1 + 2, 2),
+        (21, {"max_seconds": 0}, 3, 3),  # a first turn beyond the limit counts
+        (2, {"max_seconds": 0}, 2, 2),
     ],
 )
 def test_slow_cases_get_fewer_rounds_but_three(rounds, limit, turns, kept, monkeypatch):

@@ -3,34 +3,50 @@
 """Times the models against each other and against transformers, after checking that the comparison holds.
 
     python training/benchmark.py --only minbert_8x128 --rounds 41 --max_seconds 120 --output bench.json
+    python training/benchmark.py --base main --only minbert_8x128
+    python training/benchmark.py --input bench.json --markdown README.md
     python training/benchmark.py --curve runs/curve
 
 The two sides of a case take turns in one process. A ratio is the median over rounds of ours / reference, with the 95 %
 interval of that median; it is `over` where the whole interval lies above the target. Being over fails nothing, since
 time depends on the machine; two sides that compute different things, or of unlike size, end in exit code 1.
 
+--base REV times our side of every case against our side at another commit, in two processes that take turns; both
+check the case before, and have to compute the same. That commit is checked out as a git worktree, for that long.
+
+--markdown puts the table between the lines <!-- benchmark --> and <!-- /benchmark --> of a document.
+
 --curve measures the decoders' training speed and peak memory over the context length instead.
 
-A new case is a function with `@case` in hf_variants/experiments/benchmark_*.py.
+A new case is a function with `@case` in a file hf_variants/experiments/benchmark_*.py; nothing else names it.
 """
 
 import argparse
+import datetime
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments import (  # noqa: F401 they register their cases
-    benchmark_classification,
-    benchmark_decoders,
-    benchmark_encoders,
-    benchmark_growth,
-    benchmark_similarities,
-)
+from hf_variants.experiments import benchmark_decoders
 from hf_variants.experiments.arguments import InputError, OneLineParser, check_range, one_line_errors
-from hf_variants.experiments.benchmarking import CASES, MAX_SECONDS, DifferentError, measure, table
-from hf_variants.experiments.record import environment, write_json
+from hf_variants.experiments.benchmarking import (
+    CASES,
+    MAX_SECONDS,
+    DifferentError,
+    load_cases,
+    markdown,
+    measure,
+    put_between_marks,
+    table,
+    with_cost,
+)
+from hf_variants.experiments.record import environment, read_json, write_json
+from hf_variants.experiments.revisions import MissingCaseError, measure_against, worktree
+
+load_cases()
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,7 +61,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=MAX_SECONDS,
         help=f"no further round of a case begins after so long, but for the first 3 (default: {MAX_SECONDS:g})",
     )
+    parser.add_argument("--base", metavar="REV", help="compare our sides with those at this commit, branch or tag")
     parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
+    parser.add_argument("--input", type=Path, metavar="JSON", help="take the results from there, and time nothing")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table into this document")
     parser.add_argument(
         "--curve", type=Path, metavar="FOLDER", help="write context_curve.json and .png there, and time no case"
     )
@@ -55,21 +74,54 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     for name in options.only or ():
         if name not in CASES:
             raise InputError(f"--only: '{name}'; allowed: {', '.join(CASES)}")
-    if options.curve and (options.only or options.output):
-        raise InputError("--curve: it times no case; allowed with it: --rounds, --max_seconds")
+    check_together(options)
     return options
 
 
-def run(names: Sequence[str], rounds: int, max_seconds: float) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Measured cases, and what was wrong with those whose check failed."""
-    results, different = [], {}
+def check_together(options: argparse.Namespace) -> None:
+    """Raises InputError for options that exclude each other."""
+    if options.curve and (options.only or options.output or options.base or options.input or options.markdown):
+        raise InputError("--curve: it times no case; allowed with it: --rounds, --max_seconds")
+    if options.input and (options.only or options.output or options.base):
+        raise InputError("--input: nothing is timed; allowed with it: --markdown")
+
+
+Measure = Callable[[str], dict[str, Any]]
+
+
+def run(names: Sequence[str], measure_case: Measure) -> tuple[list[dict[str, Any]], dict[str, str], dict[str, str]]:
+    """Measured cases, what was wrong with those whose check failed, and which one of two commits does not have."""
+    results: list[dict[str, Any]] = []
+    different: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for name in names:
-        print(f"{name} …", file=sys.stderr, flush=True)
+        print(f"{name} …", file=sys.stderr, end=" ", flush=True)
         try:
-            results.append(measure(CASES[name], rounds, max_seconds))
+            results.append(with_cost(lambda name=name: measure_case(name)))
+            print("{seconds:.1f} s ({cpu_seconds:.1f} s CPU)".format(**results[-1]), file=sys.stderr, flush=True)
+        except MissingCaseError as error:
+            missing[name] = str(error)
+            print(f"left out: {error}", file=sys.stderr)
         except DifferentError as error:
             different[name] = str(error)
-    return results, different
+            print("failed", file=sys.stderr)
+    total = [sum(result[key] for result in results) for key in ("seconds", "cpu_seconds")]
+    print("all: {:.0f} s ({:.0f} s CPU)".format(*total), file=sys.stderr)
+    return results, different, missing
+
+
+def run_cases(about: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """The content of the JSON file: what was measured, against other sides or another commit."""
+    rounds, max_seconds, base = options.rounds, options.max_seconds, options.base
+    with ExitStack() as stack:
+        if base is None:
+            found = run(options.only or list(CASES), lambda name: measure(CASES[name], rounds, max_seconds))
+        else:
+            tree = stack.enter_context(worktree(base))
+            found = run(options.only or list(CASES), lambda n: measure_against(tree, base, n, rounds, max_seconds))
+    results, different, missing = found
+    content = {"environment": about, "rounds": rounds, "cases": results, "different": different}
+    return content if base is None else content | {"base": base, "missing": missing}
 
 
 def run_curve(about: dict[str, Any], options: argparse.Namespace) -> None:
@@ -82,6 +134,12 @@ def run_curve(about: dict[str, Any], options: argparse.Namespace) -> None:
     benchmark_decoders.plot_curve(curve, path.with_suffix(".png"))
 
 
+def about_this_run() -> dict[str, Any]:
+    """The header of all results: when, on what, with which versions and commit (marked where files differ from it)."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return {"date": now} | environment() | {"load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+
+
 @one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the program."""
@@ -89,19 +147,29 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         print("\n".join(CASES))
         return 0
-    about = environment() | {"load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+    content = read_results(options.input) if options.input else {"environment": about_this_run()}
+    about = content["environment"]
     print("\n".join(f"{name}: {value}" for name, value in about.items()) + "\n")
     if options.curve:
         run_curve(about, options)
         return 0
-    results, different = run(options.only or list(CASES), options.rounds, options.max_seconds)
-    print(table(results))
+    content = content if options.input else run_cases(about, options)
+    print(table(content["cases"]))
     if options.output:
-        content = {"environment": about, "rounds": options.rounds, "cases": results, "different": different}
         write_json(options.output, content)
-    for name, problem in different.items():
+    if options.markdown:
+        put_between_marks(options.markdown, markdown(content))
+    for name, problem in content["different"].items():
         print(f"error: {name}: the two sides can't be compared: {problem}", file=sys.stderr)
-    return 1 if different else 0
+    return 1 if content["different"] else 0
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The content of a file that --output wrote. Raises InputError where it is none."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not {"environment", "cases", "different"} <= content.keys():
+        raise InputError(f"{path}: holds no results of this program's --output")
+    return content
 
 
 if __name__ == "__main__":

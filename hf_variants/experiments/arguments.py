@@ -236,6 +236,7 @@ class TrainingArguments:
     adam_epsilon: float = about("AdamW's epsilon", 1e-8)
     max_grad_norm: float | None = about("clip the gradient's norm before the step; null: never", 1.0)
     mixed_precision: Literal["no", "bf16", "fp16"] = about("autocast", "no")
+    torch_compile: bool = about("compile the model with inductor (dropout then draws other numbers)", False)
     gradient_checkpointing: bool = about("recompute activations in the backward pass", False)
     eval_batch_size: int = about("blocks per evaluation batch", 64)
     eval_every: int = about("optimizer steps between evaluations on validation", 200)

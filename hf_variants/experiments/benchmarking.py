@@ -1,27 +1,34 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The machinery of a benchmark: cases with two sides, which are checked, timed in turns and put into a table.
 
-A new case is a function with `@case` that returns `Sides`; importing its module registers it. A ratio is the median
-over rounds of the time of ours / reference, with the 95 % interval of that median. It is `over` where the whole
-interval lies above the target; a claim of "at least three times as fast" has the target 1/3.
+A new case is a function with `@case` that returns `Sides`, in a file named `benchmark_*.py` beside this one: nothing
+else names it. A ratio is the median over rounds of the time of ours / reference, with the 95 % interval of that
+median. It is `over` where the whole interval lies above the target; a claim of "at least three times as fast" has the
+target 1/3.
 """
 
 import copy
 import functools
+import importlib
+import os
+import pkgutil
 import statistics
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from scipy.stats import binom
 from torch import nn
 
-from .tables import aligned_table
+from .checking import InputError
+from .tables import aligned_table, markdown_table
 from .timing import LEAST_ROUNDS, alternate, default_device, quartiles
 
 DEVICE = default_device()
-MAX_SECONDS = 30.0
+MAX_SECONDS = 8.0  # so that all cases take less than a quarter of an hour on two cores
 
 
 # ---- the suite -----------------------------------------------------------------------------------------------------
@@ -71,6 +78,14 @@ def case(
     return register
 
 
+def load_cases() -> dict[str, Case]:
+    """All cases, by name: importing a module `benchmark_*` registers those in it."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name.startswith("benchmark_"):
+            importlib.import_module(f"{__package__}.{module.name}")
+    return CASES
+
+
 def measure(case: Case, rounds: int, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
     """Checks, then times one case, in fewer rounds where they take longer than `max_seconds`, but 3 or more.
 
@@ -80,20 +95,37 @@ def measure(case: Case, rounds: int, max_seconds: float = MAX_SECONDS) -> dict[s
     sides = case.build()
     sides.check()
     values = measurements(sides, case.unit, rounds, max_seconds)
+    return summarise_case(case.name, case.names, values, case.unit, case.target)
+
+
+def summarise_case(
+    name: str,
+    names: tuple[str, str],
+    values: Mapping[str, Sequence[float]],
+    unit: str = "ms",
+    target: float | None = None,
+) -> dict[str, Any]:
+    """What is reported of a case, from what every round gave for its two sides, "ours" and "reference"."""
     ratios = [a / b for a, b in zip(values["ours"], values["reference"], strict=True)]
     low, high = median_interval(ratios)
-    over = case.target is not None and low > case.target
+    over = target is not None and low > target
     return {
-        "name": case.name,
-        "unit": case.unit,
-        "ours": summary(case.names[0], values["ours"], case.unit),
-        "reference": summary(case.names[1], values["reference"], case.unit),
+        "name": name,
+        "unit": unit,
+        "ours": summary(names[0], values["ours"], unit),
+        "reference": summary(names[1], values["reference"], unit),
         "rounds": len(ratios),
         "ratio": statistics.median(ratios),
         "ratio_interval": [low, high],
-        "target": case.target,
-        "verdict": None if case.target is None else "over" if over else "ok",
+        "target": target,
+        "verdict": None if target is None else "over" if over else "ok",
     }
+
+
+def with_cost(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` returns, with the seconds that it took: by the clock, and of all cores and child processes."""
+    began, cpu = time.perf_counter(), sum(os.times()[:4])
+    return work() | {"seconds": time.perf_counter() - began, "cpu_seconds": sum(os.times()[:4]) - cpu}
 
 
 def measurements(sides: Sides, unit: str, rounds: int, max_seconds: float) -> dict[str, list[float]]:
@@ -105,7 +137,7 @@ def measurements(sides: Sides, unit: str, rounds: int, max_seconds: float) -> di
     return {name: [turn[name] for turn in turns] for name in both}
 
 
-def summary(name: str, values: list[float], unit: str = "ms") -> dict[str, Any]:
+def summary(name: str, values: Sequence[float], unit: str = "ms") -> dict[str, Any]:
     """Median and quartiles of one side, of seconds in milliseconds."""
     factor = 1e3 if unit == "ms" else 1
     suffix = unit.lower()
@@ -240,3 +272,27 @@ def with_quartiles(median: float, between: Sequence[float]) -> str:
 def table(results: Sequence[dict[str, Any]]) -> str:
     """All measured cases as aligned columns: medians with quartiles, the ratio, its target."""
     return aligned_table(HEADER, map(row, results), left=2)
+
+
+# ---- the table in a document ---------------------------------------------------------------------------------------
+
+MARKS = ("<!-- benchmark -->", "<!-- /benchmark -->")
+SHOWN = ("date", "device", "threads", "torch", "transformers", "commit", "load_average")
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The results of a run as a GitHub table, with a line above it that says where they come from."""
+    about = ", ".join(f"{name} {content['environment'][name]}" for name in SHOWN if name in content["environment"])
+    lines = [f"Measured: {about}.", "", markdown_table(HEADER, map(row, content["cases"]))]
+    lines += [f"\n{name}: the two sides can't be compared: {why}" for name, why in content["different"].items()]
+    return "\n".join(lines)
+
+
+def put_between_marks(path: Path, text: str) -> None:
+    """Replaces what a document has between its two marks. Raises InputError where it does not have each once."""
+    document = path.read_text(encoding="utf-8")
+    before, found, rest = document.partition(MARKS[0])
+    _, ended, after = rest.partition(MARKS[1])
+    if not (found and ended) or any(document.count(mark) > 1 for mark in MARKS):
+        raise InputError(f"{path}: has not one line {MARKS[0]} and one {MARKS[1]} after it, for the table")
+    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")

@@ -77,19 +77,19 @@ class CausalLanguageModeling:
         return index - np.maximum.accumulate(starts, axis=1)
 
     def losses(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Per predicted token: "loss" in nats (with gradient), "prediction", "label" and "bytes" (UTF-8 bytes of text
-        that the token stands for; absent where the tokenizer has no exact table), each `(predicted,)`."""
+        """Per predicted token: "loss" in nats, `(predicted,)`, and where it has no gradient, as in evaluation, also
+        "prediction", "label" and "bytes" (UTF-8 bytes of text that the token stands for; absent where the tokenizer
+        has no exact table)."""
         horizon = prediction_horizon(model)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         logits = model(**inputs, use_cache=False).logits  # with a cache, packed documents would see each other
         targets = _targets(batch["labels"], batch.get("position_ids"), horizon).flatten()
         logits = logits.flatten(0, 1).float()
         scored = targets != IGNORED
-        found = {
-            "loss": F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")[scored],
-            "prediction": logits.detach().argmax(-1)[scored],
-            "label": targets[scored],
-        }
+        loss = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")[scored]
+        if loss.requires_grad:  # the rest takes several passes over the logits, and a training step has no use for it
+            return {"loss": loss}
+        found = {"loss": loss, "prediction": logits.argmax(-1)[scored], "label": targets[scored]}
         return found if self.bytes is None else found | {"bytes": self.bytes.to(targets.device)[found["label"]]}
 
     # ---- what a finished model writes ------------------------------------------------------------------------------

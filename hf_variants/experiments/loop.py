@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
@@ -47,6 +47,7 @@ from .sharding import agree_on_weights, blank_copy, gather, spread_again, spread
 from .signals import StoppedError, StopSignals
 
 INTERRUPTED = 1000  # what a process that got SIGINT adds to the count of those asked to stop
+PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)  # each process has a whole model
 
 
 @dataclass
@@ -159,6 +160,11 @@ class Loop:
             self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
         else:
             self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self.parameters = list(self.model.parameters())
+        self._clip, self._updater = self.accelerator.clip_grad_norm_, self.optimizer
+        if self.accelerator.distributed_type in PLAIN and not self.is_sharded and self.accelerator.scaler is None:
+            # Here Accelerate's wrappers change nothing, but look for packages on the disk in every step.
+            self._clip, self._updater = torch.nn.utils.clip_grad_norm_, self.optimizer.optimizer
 
     def _whole_model(self, everywhere: bool = False) -> torch.nn.Module | None:
         """The model with whole parameters, on the main process or on all; every process must call this."""
@@ -255,17 +261,16 @@ class Loop:
             # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
             self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
             if self.accelerator.sync_gradients and self.arguments.max_grad_norm is not None:
-                self.grad_norm = whole(
-                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.arguments.max_grad_norm)
-                )
+                self.grad_norm = whole(self._clip(self.parameters, self.arguments.max_grad_norm))
                 if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
                     self._finite(self.grad_norm, "gradient norm")
             if self.accelerator.sync_gradients and self.arguments.log_layer_gradients and self._logs_next():
                 limit = self.arguments.max_grad_norm
                 clipped = 1.0 if limit is None else max(1.0, float(self.grad_norm) / limit)
                 self.layer_norms = layer_gradient_norms(self.plain_model, clipped)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            if self.accelerator.sync_gradients:
+                self._updater.step()
+                self._updater.zero_grad()
         return loss.detach()
 
     def _finite(self, value: torch.Tensor | float, what: str) -> float:

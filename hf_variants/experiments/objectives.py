@@ -62,16 +62,19 @@ class MaskedLanguageModeling:
         return {"input_ids": inputs, "labels": np.where(chosen, rows, IGNORED)}, int(chosen.sum())
 
     def losses(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Per predicted token: "loss" in nats (with gradient), "prediction" and "label", each `(predicted,)`."""
+        """Per predicted token: "loss" in nats, `(predicted,)`, and where it has no gradient, as in evaluation, also
+        "prediction" and "label"."""
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         scored = batch["labels"] != IGNORED
-        if _predicts_some(type(extract_model_from_parallel(model))):
+        if _predicts_some(type(extract_model_from_parallel(model, keep_torch_compile=False))):
             logits = model(**inputs, prediction_mask=scored).logits
         else:
             logits = model(**inputs).logits[scored]
         logits, labels = logits.float(), batch["labels"][scored]
         loss = F.cross_entropy(logits, labels, reduction="none")
-        return {"loss": loss, "prediction": logits.detach().argmax(-1), "label": labels}
+        if loss.requires_grad:  # a training step has no use for the rest
+            return {"loss": loss}
+        return {"loss": loss, "prediction": logits.argmax(-1), "label": labels}
 
 
 @functools.cache

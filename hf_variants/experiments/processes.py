@@ -40,6 +40,7 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
             gradient_accumulation_steps=training.gradient_accumulation_steps,
             log_with=training.trackers or None,
             project_dir=folder,
+            dynamo_backend="inductor" if training.torch_compile else None,
         )
     except (ValueError, ImportError) as error:
         raise InputError(f"training: {error}") from None

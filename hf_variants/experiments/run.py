@@ -23,6 +23,7 @@ from .data import TRAINED, StepDataset
 from .durable import remove_folder
 from .fine_tuning import FineTuning, freeze_encoder, gradual_stages
 from .growing import Growing
+from .hardware import speed, start_measuring
 from .loop import Loop
 from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
@@ -158,6 +159,7 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     loop = _build_loop(setup, trained_on, evaluations)
     _start_trackers(accelerator, recipe)
     torch.manual_seed(setup.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
+    start_measuring()
     progress = loop.run()
     model = tuning.model = loop.plain_model  # another one than before where a run was sharded, or grew and was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
@@ -173,6 +175,7 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     record = told(record)
     record["environment"]["processes"] = accelerator.num_processes
     tuning.add_cost(record, length)
+    record["speed"] = speed(record, setup.training.mixed_precision, accelerator.num_processes)
     for mark, share in zip(record["marks"], setup.training.budgets, strict=True):
         mark |= setup.prepared.budget(setup.training, share, mark["steps"])
     _add(record, found)

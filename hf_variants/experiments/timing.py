@@ -24,28 +24,31 @@ LEAST_ROUNDS = 3  # however long they take
 
 
 def alternate(
-    cases: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 3, max_seconds: float = math.inf
+    cases: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    warm_up: int = 3,
+    max_seconds: float = math.inf,
+    measure: Callable[[Callable[[], Any]], float] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of every case in every round. Cases take turns, so that a slow moment of the machine hits all.
+    """What `measure` says of every case in every round: its seconds, unless another one is given.
 
-    After `max_seconds` no round begins, but for the first 3; a tenth of that time ends the warm-up.
+    Cases take turns, so that a slow moment of the machine hits all. After `max_seconds` no round begins, but for the
+    first 3. A tenth of that time ends the warm-up; a turn of it that goes beyond all of that time counts as a round.
     """
-    began = time.perf_counter()
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(warm_up):
-        _turn(cases)
-        if time.perf_counter() - began > max_seconds / 10:
-            break
-    for number in range(rounds):
-        if number >= LEAST_ROUNDS and time.perf_counter() - began > max_seconds:
-            break
-        for name, took in _turn(cases).items():
-            seconds[name].append(took)
-    return seconds
+    measure, began = measure or _time, time.perf_counter()
 
+    def after(limit: float) -> bool:
+        return time.perf_counter() - began > limit
 
-def _turn(cases: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    return {name: _time(case) for name, case in cases.items()}
+    kept: list[dict[str, float]] = []
+    turns = 0
+    while len(kept) < rounds and not (len(kept) >= LEAST_ROUNDS and after(max_seconds)):
+        is_warm = turns >= warm_up or (turns > 0 and after(max_seconds / 10))
+        turn = {name: measure(case) for name, case in cases.items()}
+        turns += 1
+        if is_warm or after(max_seconds):
+            kept.append(turn)
+    return {name: [turn[name] for turn in kept] for name in cases}
 
 
 def _time(case: Callable[[], Any]) -> float:
