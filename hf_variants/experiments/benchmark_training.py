@@ -151,6 +151,7 @@ def trainer(setting: Setting, steps: int, log_every: int = 50) -> transformers.T
         max_grad_norm=training.max_grad_norm,
         logging_steps=log_every,
         save_strategy="no",
+        dataloader_pin_memory=torch.cuda.is_available(),
         report_to="none",
         disable_tqdm=True,
         seed=training.seed,

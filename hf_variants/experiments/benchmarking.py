@@ -28,7 +28,7 @@ from .tables import aligned_table, markdown_table
 from .timing import LEAST_ROUNDS, alternate, default_device, quartiles
 
 DEVICE = default_device()
-MAX_SECONDS = 8.0  # so that all cases take less than a quarter of an hour on two cores
+MAX_SECONDS = 6.0  # so that all cases take less than a quarter of an hour on two cores
 
 
 # ---- the suite -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,8 +120,9 @@ class CaseProcess:
 
     def turn(self) -> float:
         """Runs our side once: seconds, or what it returns."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # the missing answer says that the process has ended
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
         return self.answer()["value"]
 
     def value(self) -> torch.Tensor:
@@ -133,7 +134,8 @@ class CaseProcess:
         self.process.kill()
         self.process.wait()
         for file in (self.process.stdin, self.process.stdout, self.messages):
-            file.close()
+            with suppress(BrokenPipeError):
+                file.close()
 
 
 @contextmanager
