@@ -60,8 +60,8 @@ lint: $(STAMP) ## check style: ruff, and the linter of transformers for model fi
 conformance: $(STAMP) ## run the common model tests of transformers over every model (downloads its source once)
 	$(BIN)/python tests/conformance/run.py
 
-bench: $(STAMP) ## time the models against each other and against transformers
-	$(OFFLINE) $(BIN)/python training/benchmark.py
+bench: $(STAMP) ## time models and loop against transformers, PyTorch and each other (a quarter of an hour on two cores)
+	$(OFFLINE) $(BIN)/python training/benchmark.py --output runs/benchmark.json
 
 cards: $(STAMP) ## make results, reports, cards and the front page again from the committed records
 	$(OFFLINE) $(BIN)/python training/make_cards.py
