@@ -7,8 +7,8 @@ import torch
 
 from .arguments import Recipe
 from .fine_tuning import FineTuning
-from .loop import build_optimizer
 from .models import build_config, build_model
+from .optimizer import build_optimizer
 from .prepared import Prepared
 from .run import build_growing
 from .timing import Timed, default_device

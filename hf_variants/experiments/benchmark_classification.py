@@ -18,7 +18,7 @@ from .benchmarking import DEVICE, DifferentError, Sides, assert_close, case
 from .fine_tuning import FineTuning
 from .labelled import Examples
 from .labelled_data import BucketedOrder, PreparedExamples, TokenizedExamples
-from .loop import build_optimizer
+from .optimizer import build_optimizer
 from .text_classification import TextClassification
 from .timing import training_step
 

@@ -16,7 +16,7 @@ from ..gpt.configuration_nanogpt import NanoGptConfig
 from ..gpt.modeling_nanogpt import NanoGptForCausalLM
 from .arguments import TrainingArguments
 from .benchmarking import DEVICE, DifferentError, Sides, assert_close, case, random_ids
-from .loop import build_optimizer
+from .optimizer import build_optimizer
 from .timing import training_step
 
 

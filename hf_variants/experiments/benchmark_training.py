@@ -21,11 +21,12 @@ from transformers import PreTrainedModel
 from .arguments import Recipe, recipe_from_dict
 from .benchmarking import DEVICE, DifferentError, Sides, assert_close, case
 from .data import StepDataset
-from .loop import Loop, Progress, build_optimizer
+from .loop import Loop, Progress
 from .models import build_config, build_model
+from .optimizer import build_optimizer
 from .prepared import Prepared, prepare
+from .processes import new_accelerator
 from .record import read_metrics
-from .run import new_accelerator
 from .schedule import Phase
 
 CHECKED_STEPS = 5

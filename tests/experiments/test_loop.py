@@ -16,6 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_variants.experiments import loop
+from hf_variants.experiments import optimizer as optimizers
 from hf_variants.experiments.arguments import InputError, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.checking import DivergedError
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
@@ -154,10 +155,10 @@ def test_the_optimizer_holds_exactly_what_requires_gradients():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     model[0].weight.requires_grad_(False)
     arguments = tiny_recipe_training()
-    optimizer = loop.build_optimizer(model, arguments)
+    optimizer = optimizers.build_optimizer(model, arguments)
     model[1].bias.requires_grad_(False)
     with pytest.raises(RuntimeError, match="3 parameters, 2 require"):
-        loop.check_optimizer(model, optimizer)
+        optimizers.check_optimizer(model, optimizer)
 
 
 def tiny_recipe_training():
@@ -171,10 +172,10 @@ def test_weight_decay_scopes():
         {"e": torch.nn.Embedding(3, 2), "l": torch.nn.Linear(2, 2), "n": torch.nn.LayerNorm(2)}
     )
     arguments = tiny_recipe_training()
-    decayed, plain = loop.parameter_groups(model, arguments)
+    decayed, plain = optimizers.parameter_groups(model, arguments)
     assert [p.shape for p in decayed["params"]] == [(3, 2), (2, 2)] and plain["weight_decay"] == 0
     arguments.weight_decay_scope = "linear"
-    decayed, plain = loop.parameter_groups(model, arguments)
+    decayed, plain = optimizers.parameter_groups(model, arguments)
     assert [p.shape for p in decayed["params"]] == [(2, 2)] and len(plain["params"]) == 4
 
 
