@@ -93,7 +93,7 @@ class Loop:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
         self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
         self.growing, self.length = growing, dataset.order.typical_length
-        self.shard, self.is_sharded = shard, shard is not None or accelerator.is_fsdp2
+        self.shard, self.is_sharded = shard, shard is not None
         self.progress, self.signals, self.asked_to_stop = Progress(), StopSignals(), 0
         self.saved = 0  # updates of the newest checkpoint of this process's life
         self._install(model)
@@ -114,7 +114,7 @@ class Loop:
         if self.shard is not None:
             self.shard(model)
         self.optimizer = build_optimizer(model, self.arguments)
-        if self.shard is not None:
+        if self.shard is not None and not self.accelerator.is_fsdp2:  # Accelerate would take it for a whole one
             self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
         else:
             self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Several processes that act as one: how they are started, and how they agree on what one of them knows."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,18 @@ def _wants_sharding() -> bool:
 
 
 def own_sharding(accelerator: Accelerator) -> Callable[[nn.Module], None] | None:
-    """What shards a model where FSDP2 is asked for and Accelerate ignores that: on CPUs."""
+    """What shards a model where FSDP2 is asked for; Accelerate ignores that on CPUs.
+
+    Raises InputError for what it doesn't do.
+    """
+    if accelerator.is_fsdp2:
+        plugin = accelerator.state.fsdp_plugin
+        if plugin.activation_checkpointing:
+            raise InputError(
+                "FSDP: fsdp_activation_checkpointing does nothing here; allowed: training.gradient_checkpointing"
+            )
+        plugin.auto_wrap_policy = None  # it would look for layers in a model that is sharded already
+        return functools.partial(shard, plugin=plugin)
     is_ignored = accelerator.distributed_type == DistributedType.MULTI_CPU and _wants_sharding()
     return shard if is_ignored else None
 

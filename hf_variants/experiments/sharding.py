@@ -11,23 +11,32 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from accelerate import FullyShardedDataParallelPlugin
 from torch import nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from .. import growth
 
 
-def shard(model: PreTrainedModel) -> None:
-    """Spreads the parameters of `model` over all processes, in place: each layer's by themselves, then the rest."""
+def shard(model: PreTrainedModel, plugin: FullyShardedDataParallelPlugin | None = None) -> None:
+    """Spreads the parameters of `model` over all processes, in place: each layer's by themselves, then the rest.
+
+    `plugin` is Accelerate's, and says how. Accelerate's own division fails for a BERT whose head has the embeddings'
+    weight: it takes the embeddings by themselves.
+    """
+    how: dict[str, Any] = {}
+    if plugin is not None:
+        how = {"reshard_after_forward": plugin.reshard_after_forward, "offload_policy": plugin.cpu_offload}
+        how["mp_policy"] = plugin.mixed_precision_policy or MixedPrecisionPolicy()
     try:
         layers: Iterable[nn.Module] = growth.find_layers(model)[1]
     except ValueError:  # not a stack of layers: all is gathered at once
         layers = ()
     for layer in layers:
-        fully_shard(layer)
-    fully_shard(model)
+        fully_shard(layer, **how)
+    fully_shard(model, **how)
 
 
 def spread_again(model: nn.Module) -> None:
