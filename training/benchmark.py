@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_variants.experiments import benchmark_decoders
-from hf_variants.experiments.arguments import InputError, OneLineParser, check_range, one_line_errors
+from hf_variants.experiments.arguments import InputError, check_range
 from hf_variants.experiments.benchmarking import (
     CASES,
     MAX_SECONDS,
@@ -43,6 +43,7 @@ from hf_variants.experiments.benchmarking import (
     table,
     with_cost,
 )
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 from hf_variants.experiments.record import environment, read_json, write_json
 from hf_variants.experiments.revisions import MissingCaseError, measure_against, worktree
 

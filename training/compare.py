@@ -12,14 +12,8 @@ A file with cells has a folder per cell, and beside them a report over all of th
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.arguments import (
-    InputError,
-    OneLineParser,
-    command,
-    flags_as_recipe,
-    one_line_errors,
-    recipe_flags,
-)
+from hf_variants.experiments.arguments import InputError
+from hf_variants.experiments.command_line import OneLineParser, command, flags_as_recipe, one_line_errors, recipe_flags
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

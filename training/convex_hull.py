@@ -10,7 +10,8 @@ The argument for other similarities than the dot product, as a table and a plot:
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.arguments import OneLineParser, check_range, one_line_errors
+from hf_variants.experiments.arguments import check_range
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -18,13 +18,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import (
-    DataArguments,
-    InputError,
-    OneLineParser,
-    check_range,
-    one_line_errors,
-)
+from hf_variants.experiments.arguments import DataArguments, InputError, check_range
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 from hf_variants.experiments.label_arguments import LabelArguments
 
 LABEL_FLAGS = (

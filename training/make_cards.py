@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hf_variants.experiments.arguments import OneLineParser, one_line_errors
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -17,15 +17,12 @@ from typing import Any
 from hf_variants.experiments.arguments import (
     TEXT_FIELDS,
     DataArguments,
-    OneLineParser,
     TokenizerArguments,
-    flags_as_recipe,
     merge,
-    one_line_errors,
     read_yaml,
-    recipe_flags,
     recipe_from_dict,
 )
+from hf_variants.experiments.command_line import OneLineParser, flags_as_recipe, one_line_errors, recipe_flags
 
 FIELDS = ("vocab_size", "lowercase", "clean", "special_tokens")  # of a recipe's tokenizer, beside its kind
 

@@ -16,7 +16,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import InputError, OneLineParser, one_line_errors
+from hf_variants.experiments.arguments import InputError
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 
 EXPORTED = ("*/models/*/config.json", "*/*/models/*/config.json")  # of a comparison, and of a cell of one
 

@@ -11,17 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import (
-    OneLineParser,
-    Recipe,
-    command,
-    flags_as_recipe,
-    merge,
-    one_line_errors,
-    read_yaml,
-    recipe_flags,
-    recipe_from_dict,
-)
+from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.command_line import OneLineParser, command, flags_as_recipe, one_line_errors, recipe_flags
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, Recipe]:

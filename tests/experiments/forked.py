@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import Recipe, one_line_errors
+from hf_variants.experiments.arguments import Recipe
+from hf_variants.experiments.command_line import one_line_errors
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["hf_variants.experiments.run", "transformers.models.gpt2.modeling_gpt2", __name__])

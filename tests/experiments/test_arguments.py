@@ -8,18 +8,14 @@ import yaml
 
 from hf_variants.experiments.arguments import (
     InputError,
-    OneLineParser,
     TrainingArguments,
-    command,
-    flags_as_recipe,
     merge,
-    one_line_errors,
-    parse_overrides,
     read_yaml,
-    recipe_flags,
     recipe_from_dict,
     set_dotted,
 )
+from hf_variants.experiments.checking import parse_overrides
+from hf_variants.experiments.command_line import OneLineParser, command, flags_as_recipe, one_line_errors, recipe_flags
 
 GOOD = {"model": {"model_type": "minbert"}, "data": {"dataset": "builtin/pydoc"}, "training": {"max_steps": 3}}
 
