@@ -266,17 +266,18 @@ def _stage_label(number: int, stage: tuple[int, int], count: int) -> str:
 
 def has_figure(row: Mapping[str, Any]) -> bool:
     """Whether `plot_architecture` draws anything for an arm of `results.json`."""
-    return arm_config(row) is not None
+    config = arm_config(row)
+    return config is not None and config.model_type in _CHAINS
 
 
 def plot_architecture(row: Mapping[str, Any], path: str | Path) -> Path | None:
     """Draws an arm of `results.json`: one layer, and below it levels, shared blocks or stages where it has some.
 
-    None, and no file, for a model that is not ours or whose configuration is not known.
+    None, and no file, for a model that is not among `_CHAINS` or whose configuration is not known.
     """
-    config = arm_config(row)
-    if config is None:
+    if not has_figure(row):
         return None
+    config = arm_config(row)
     figure = Figure(dpi=150)
     FigureCanvasAgg(figure)
     axis = figure.add_axes((0, 0, 1, 1))

@@ -6,6 +6,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from ..auto import TABLE
+
 Config = Any  # one of our configurations; each formula knows its own fields
 
 SUMMARIES = {
@@ -22,13 +24,19 @@ SUMMARIES = {
 
 
 def summary(model_type: str) -> str:
-    """One sentence on a model type; of those that are not ours, whose they are."""
-    return SUMMARIES.get(model_type) or f"Nothing: this is `{model_type}` as transformers has it."
+    """One sentence on a model type: for a new row of the table its module's own, for what is not ours whose it is."""
+    if model_type in SUMMARIES:
+        return SUMMARIES[model_type]
+    for row in TABLE:
+        if row.model_type == model_type:
+            return (row.module.__doc__ or model_type).strip().splitlines()[0]
+    return f"Nothing: this is `{model_type}` as transformers has it."
 
 
 def formula(config: PreTrainedConfig | None) -> str:
-    """The variant's equations as plain text, with the configuration's numbers; empty where there is none."""
-    return _FORMULAS[config.model_type](config) if config is not None else ""
+    """The variant's equations as plain text, with the configuration's numbers; empty where none is known."""
+    written = _FORMULAS.get(config.model_type) if config is not None else None
+    return written(config) if written is not None else ""
 
 
 def _residual(config: Config) -> str:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from hf_variants.auto import TABLE
+from hf_variants.experiments import variant_texts
 from hf_variants.experiments.architecture import _CHAINS, Part, Skip, has_figure, plot_architecture
 from hf_variants.experiments.arm_config import arm_config, stage_sizes
 from hf_variants.experiments.variant_texts import SUMMARIES, formula
@@ -53,6 +54,17 @@ def test_an_arm_that_grew_has_its_last_size():
     assert arm_config(grown).num_hidden_layers == 12 and stage_sizes(grown) == [(3, 3), (6, 6), (12, 12)]
     diverged = row("progressive_gpt", [step([12, 12], [3, 6], "diverge")], overrides={"num_blocks": 3})
     assert arm_config(diverged).num_blocks == 6
+
+
+def test_a_new_row_of_the_table_needs_no_figure_and_no_formula(monkeypatch, tmp_path):
+    """The table is all that a new variant has to be named in; its module's first line stands on its cards."""
+    monkeypatch.delitem(_CHAINS, "highway_bert")
+    monkeypatch.delitem(variant_texts._FORMULAS, "highway_bert")
+    monkeypatch.delitem(SUMMARIES, "highway_bert")
+    new = row("highway_bert")
+    assert not has_figure(new) and plot_architecture(new, tmp_path / "none.png") is None
+    assert formula(arm_config(new)) == "" and "highway" in variant_texts.summary("highway_bert")
+    assert "as transformers has it" not in variant_texts.summary("highway_bert")
 
 
 def test_no_figure_where_the_configuration_is_not_known(tmp_path):
