@@ -12,7 +12,7 @@ THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow hunt test-ecosystem test-min-versions lint conformance bench cards cards-check \
-	models publish clean
+	site models publish clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ cards: $(STAMP) ## make results, reports, cards and the front page again from th
 cards-check: $(STAMP) ## fail where what is committed under model_cards/ is not what the records give
 	$(OFFLINE) $(BIN)/python training/make_cards.py --check
 
+site: $(STAMP) ## make a static site of all results under site/, with loss curves to explore
+	$(OFFLINE) $(BIN)/python training/make_site.py
+
 models: $(STAMP) ## train the published comparisons again, under runs/; goes on where it was stopped (days)
 	@for name in $$($(BIN)/python training/make_cards.py --list); do \
 		echo "== $$name"; \
@@ -79,6 +82,6 @@ models: $(STAMP) ## train the published comparisons again, under runs/; goes on 
 publish: $(STAMP) ## publish every model under runs/*/models: NAMESPACE=your-name; DRY_RUN=1 only shows what would be sent
 	@$(BIN)/python training/publish.py --all runs --namespace "$(NAMESPACE)" $(if $(DRY_RUN),--dry_run)
 
-clean: ## delete caches and .venv; results under runs/ are never touched
-	rm -rf .venv $(ECOSYSTEM) .cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+clean: ## delete caches, the site and .venv; results under runs/ are never touched
+	rm -rf .venv $(ECOSYSTEM) .cache .pytest_cache .ruff_cache .hypothesis build site *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +

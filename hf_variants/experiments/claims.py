@@ -146,12 +146,12 @@ def _contents(systems: Mapping[str, System], sources: Sources) -> str:
     done = sum(is_measured(claim, sources) for claim in every)
     lines = [f"{len(every)} claims, {done} of them measured so far.", ""]
     for letter, system in systems.items():
-        links = ", ".join(f"[{name}](#{_anchor(f'{name}. {claim.title}')})" for name, claim in system.claims.items())
+        links = ", ".join(f"[{name}](#{anchor(f'{name}. {claim.title}')})" for name, claim in system.claims.items())
         lines.append(f"* {letter}. {system.name}: {links}")
     return "\n".join(lines)
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
     """What GitHub and the Hub make of a heading."""
     kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
     return kept.replace(" ", "-")

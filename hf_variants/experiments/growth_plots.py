@@ -98,7 +98,7 @@ def plot_growth(results: Mapping[str, Any], path: str | Path) -> Path:
     for axis, arm in zip(axes, growing, strict=True):
         color = arm_style(names.index(arm))[0]
         if arm != baseline:
-            axis.plot(*_through_growths(results["arms"][baseline]), **_REFERENCE)
+            axis.plot(*through_growths(results["arms"][baseline]), **_REFERENCE)
         _draw_curve(axis, results["arms"][arm], color)
         for stage in results["arms"][arm]["stages"]:
             _draw_growth(axis, stage, color)
@@ -114,10 +114,10 @@ def plot_growth(results: Mapping[str, Any], path: str | Path) -> Path:
 def _draw_curve(axis: Axes, row: Mapping[str, Any], color: str) -> None:
     curve = row["curve"]
     axis.fill_between(curve["tokens"], curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
-    axis.plot(*_through_growths(row), color=color, linewidth=1.6)
+    axis.plot(*through_growths(row), color=color, linewidth=1.6)
 
 
-def _through_growths(row: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+def through_growths(row: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     """A curve that goes through the losses before and after each growth. A step's evaluation comes before its growth.
 
     Where seeds grew at different moments their mean curve has no such points.

@@ -27,7 +27,7 @@ CONTEXT_LENGTH = "context_length.png"
 # Okabe and Ito's palette without its yellow, which vanishes on white; every arm has its own marker as well.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK = "#333333"
+INK, GRID = "#333333", "#dddddd"
 CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
 _SECOND = {"markerfacecolor": "white", "linestyle": "--"}
 _MARK = {
@@ -43,7 +43,7 @@ def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
 
     Markers with 95 % intervals are the ends of the decay branches, on the results' split.
     """
-    clocks = _clocks(results)
+    clocks = timed_clocks(results)
     figure = new_figure(2 if clocks else 1, width=5.4)
     axes = figure.subplots(1, 2 if clocks else 1, sharey=True, squeeze=False)[0]
     _draw_curves(axes[0], results, dict.fromkeys(results["arms"], lambda tokens: tokens))
@@ -56,7 +56,7 @@ def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
     for axis in axes:
         _reference_line(axis, results, label=axis is axes[0])
     figure_legend(figure, axes[0])
-    figure.supxlabel(_caption(results), fontsize=8, color=INK)
+    figure.supxlabel(curves_caption(results), fontsize=8, color=INK)
     return save_figure(figure, path)
 
 
@@ -128,7 +128,7 @@ def _draw_differences(
     if points:
         lengths = [length for length, _ in found]
         options = {"capsize": 3, "elinewidth": 1.2, "markersize": 6, "linewidth": 1.4} | style
-        axis.errorbar(lengths, [point["mean"] for point in points], _errors(points), label=label, **options)
+        axis.errorbar(lengths, [point["mean"] for point in points], interval_errors(points), label=label, **options)
 
 
 def _difference_label(overview: Mapping[str, Any]) -> str:
@@ -144,7 +144,7 @@ def new_figure(panels: int, width: float) -> Figure:
     return figure
 
 
-def _clocks(results: Mapping[str, Any]) -> dict[str, Clock]:
+def timed_clocks(results: Mapping[str, Any]) -> dict[str, Clock]:
     """For every timed arm, tokens -> the seconds of training that they take; each growth stage has its own rate."""
     quiet = (results.get("timing") or {}).get("arms") or {}
     clocks = {}
@@ -181,14 +181,14 @@ def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Cl
         axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
         marks = row["marks"]
         axis.errorbar(
-            [clocks[arm](mark["tokens"]) for mark in marks], [mark["mean"] for mark in marks], _errors(marks),
+            [clocks[arm](mark["tokens"]) for mark in marks], [mark["mean"] for mark in marks], interval_errors(marks),
             color=color, marker=marker, label=arm, **_MARK,
         )  # fmt: skip
     tidy_axis(axis)
     axis.set_xlim(left=0)
 
 
-def _errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
+def interval_errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
     """Distances down and up to the interval's ends; zero where one seed gives no interval."""
     below = [point["mean"] - point["ci95"][0] if point["ci95"] else 0.0 for point in points]
     above = [point["ci95"][1] - point["mean"] if point["ci95"] else 0.0 for point in points]
@@ -201,7 +201,7 @@ def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float
             color, marker = arm_style(index)
             point = row["metrics"][results["split"]][results["metric"]]
             axis.errorbar(
-                [cost[arm]], [point["mean"]], _errors([point]), color=color, marker=marker, label=arm, **_MARK
+                [cost[arm]], [point["mean"]], interval_errors([point]), color=color, marker=marker, label=arm, **_MARK
             )
     axis.margins(x=0.15, y=0.15)
     tidy_axis(axis)
@@ -217,7 +217,7 @@ def _reference_line(axis: Axes, results: Mapping[str, Any], label: bool) -> None
 
 def tidy_axis(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.grid(axis="y", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
     axis.tick_params(colors=INK, labelsize=9, labelleft=True)
     axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -233,16 +233,20 @@ def figure_legend(figure: Figure, axis: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 
-def _caption(results: Mapping[str, Any]) -> str:
+def curves_caption(results: Mapping[str, Any]) -> str:
+    """What the lines, bands and markers of the loss curves stand for."""
     seeds, split = len(results["seeds"]), results["split"]
     markers = f"Markers: {split} {results['metric']} after the decay branch"
     if seeds > 1:
         markers += f", mean of {seeds} seeds with 95 % interval"
-    if results["metric"] != "loss":
-        return markers + "."
+    return f"{markers}." if results["metric"] != "loss" else f"{lines_caption(results)} {markers}."
+
+
+def lines_caption(results: Mapping[str, Any]) -> str:
+    """What the lines and bands of the loss curves stand for."""
     names = sorted({CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
-    band = " (band: range over seeds)" if seeds > 1 else ""
-    return f"Lines: {' or '.join(names)} before decay{band}. {markers}."
+    band = " (band: range over seeds)" if len(results["seeds"]) > 1 else ""
+    return f"Lines: {' or '.join(names)} before decay{band}."
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

@@ -6,7 +6,7 @@ import pytest
 
 from hf_variants.experiments import growth_plots
 from hf_variants.experiments.growth_plots import GROWTH, LAYER_GRADIENTS, drawn_plots, plot_growing, spans
-from hf_variants.experiments.plots import _clocks
+from hf_variants.experiments.plots import timed_clocks
 from hf_variants.experiments.results import build_results
 from tests.experiments import sample_comparison as sample
 from tests.experiments.test_plots import png_size
@@ -32,7 +32,7 @@ def test_same_results_same_bytes(results, tmp_path):
 
 def test_the_curve_goes_through_both_losses_of_a_growth(results):
     row = results["arms"]["stack"]
-    tokens, losses = growth_plots._through_growths(row)
+    tokens, losses = growth_plots.through_growths(row)
     for stage in row["stages"]:
         at = tokens.index(stage["tokens"])
         # the step's own evaluation, then the loss before and the one after
@@ -40,7 +40,7 @@ def test_the_curve_goes_through_both_losses_of_a_growth(results):
         assert losses[at : at + 2] == pytest.approx([stage["loss_before"]] * 2)
         assert losses[at + 2] == stage["loss_after"]
     row = row | {"stages": [stage | {"tokens_range": [0, 9]} for stage in row["stages"]]}
-    assert growth_plots._through_growths(row)[0] == row["curve"]["tokens"]
+    assert growth_plots.through_growths(row)[0] == row["curve"]["tokens"]
 
 
 def test_limits_leave_out_the_first_steps_and_hold_every_jump(results):
@@ -84,6 +84,6 @@ def test_seeds_that_grew_at_different_moments(tmp_path):
 
 
 def test_time_on_the_axis_is_that_of_the_stages(results):
-    clocks = _clocks(results)
+    clocks = timed_clocks(results)
     assert clocks["scratch"](1_000_000) == pytest.approx(20.0)
     assert [clocks["stack"](t) for t in (0, 500_000, 1_000_000, 4_000_000)] == pytest.approx([0.0, 2.5, 7.5, 57.5])
