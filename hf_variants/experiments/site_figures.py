@@ -111,12 +111,11 @@ def _with_unit(results: Results) -> str:
 def _curves_view(
     results: Results, clocks: Mapping[str, Clock], parts: Sequence[Part], what: str, y_title: str, x_title: str
 ) -> dict[str, Any]:
-    """All arms that a clock (tokens -> what is on the x axis) is known of; the last part of each is in the legend."""
+    """All arms that a clock (tokens -> what is on the x axis) is known of."""
     traces = []
     arms = [arm for arm in _arms(results) if arm[0] in clocks]
     for arm in arms:
         traces += [trace for part in parts for trace in part(results, arm, clocks[arm[0]])]
-        traces[-1].showlegend = True
     entropy = results["data"].get("unigram_entropy")
     if entropy is not None and results["metric"] == "loss":
         traces.append(_reference_trace(entropy, max(clocks[arm](row["tokens"]) for arm, row, *_ in arms)))
@@ -124,10 +123,14 @@ def _curves_view(
 
 
 def _loss_traces(results: Results, arm: Arm, clock: Clock) -> list[go.Scatter]:
-    """The range over seeds, the line through growths, a dot for each point of the curve, and the growths."""
+    """The range over seeds, the line through growths, the growths, and a dot for each point of the curve.
+
+    The line stands for the arm in the legend where the marks, which are of another metric, do not.
+    """
     name, row, color, _ = arm
     tokens, losses = through_growths(row)
     line = {"mode": "lines", "line": {"width": 2, "color": color}, "hoverinfo": "skip"}
+    line["showlegend"] = results["metric"] != "loss"
     traces = [_range_trace(arm, clock)] if len(results["seeds"]) > 1 else []
     traces += [_trace(name, "line", x=[clock(count) for count in tokens], y=losses, **line)]
     traces += [_growth_trace(arm, clock)] if row.get("stages") else []
@@ -192,7 +195,7 @@ def _seeds_trace(results: Results, arm: Arm, clock: Clock) -> go.Scatter:
 
 
 def _marks_trace(results: Results, arm: Arm, clock: Clock) -> go.Scatter:
-    """The result at each compared budget with its 95 % interval; it stands for the arm in the legend."""
+    """The result at each compared budget."""
     name, row, color, symbol = arm
     marks = row["marks"]
     said = "%{customdata[0]:,.0f} tokens" + f"<br>{_score(results)} %{{y:.4f}}"
@@ -219,8 +222,7 @@ def _cost_trace(results: Results, arm: Arm, key: str, label: str) -> go.Scatter:
     point = row["metrics"][results["split"]][results["metric"]]
     said = f"{label}: %{{x:,}}<br>{_score(results)} %{{y:.4f}}"
     about = [_interval_text(point["ci95"])]
-    trace = _point_trace(name, [row[key]], [point], color, symbol, f"{said}<br>%{{customdata}}", about)
-    return trace.update(showlegend=True)
+    return _point_trace(name, [row[key]], [point], color, symbol, f"{said}<br>%{{customdata}}", about)
 
 
 # ---- traces and axes -----------------------------------------------------------------------------------------------
@@ -229,13 +231,13 @@ def _cost_trace(results: Results, arm: Arm, key: str, label: str) -> go.Scatter:
 def _point_trace(
     arm: str, x: list[float], points: list[Mapping[str, Any]], color: str, symbol: str, said: str, about: list[Any]
 ) -> go.Scatter:
-    """Means with their 95 % intervals."""
+    """Means with their 95 % intervals; they stand for the arm in the legend."""
     below, above = interval_errors(points)
     error = {"array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 4, "color": color}
     marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1, "color": PAPER}}
     return _trace(
         arm, "marks", x=x, y=[point["mean"] for point in points], error_y=error, mode="markers", marker=marker,
-        **_hover(arm, said, about),
+        showlegend=True, **_hover(arm, said, about),
     )  # fmt: skip
 
 
@@ -258,7 +260,7 @@ def _view(what: str, y_title: str, x_title: str, traces: list[go.Scatter], from_
         template={}, xaxis={**axis, **x_axis, "title": {"text": x_title, "standoff": 8}, "uirevision": x_title},
         yaxis={**axis, "title": {"text": y_title, "standoff": 8}, "uirevision": y_title},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemwidth": 30, "itemsizing": "constant"},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemwidth": 30},
         margin={"l": 56, "r": 12, "t": 12, "b": 44}, hovermode="closest", uirevision="kept",
         hoverlabel={"bgcolor": PAPER, "font": {"color": INK}, "align": "left"},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",

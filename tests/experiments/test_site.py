@@ -179,6 +179,9 @@ def test_losses_and_another_metric_have_views_of_their_own():
     views = interactive_figures(results)["loss_curves.png"]["views"]
     names = [view["name"].split(" against ")[0] for view in views]
     assert names == ["loss", "loss", "test accuracy", "test accuracy"]
+    for view in views:
+        named = [trace["name"] for trace in view["figure"]["data"] if trace.get("showlegend", True)]
+        assert named == list(results["arms"])
     losses, marks = (traces({"views": [view]}) for view in (views[0], views[2]))
     assert losses["bert_full curve"]["y"] == results["arms"]["bert_full"]["curve"]["mean"]
     assert set(marks) == {f"{arm} {part}" for arm in results["arms"] for part in ("seeds", "marks")}
