@@ -9,11 +9,8 @@ const options = { responsive: true, displayModeBar: false, showTips: false };
 function themed(figure) {
   const style = getComputedStyle(document.documentElement);
   const stands = { "#333333": "--ink", "#000000": "--strong", "#ffffff": "--page", "#dddddd": "--line" };
-  let text = JSON.stringify(figure);
-  for (const [color, name] of Object.entries(stands)) {
-    text = text.replaceAll(color, style.getPropertyValue(name).trim());
-  }
-  return JSON.parse(text);
+  const swap = (color) => style.getPropertyValue(stands[color]).trim();
+  return JSON.parse(JSON.stringify(figure).replace(new RegExp(Object.keys(stands).join("|"), "g"), swap));
 }
 
 function control(box, words, input) {

@@ -65,6 +65,7 @@ def loss_curves(results: Results) -> Figure:
     if results["metric"] != "loss":
         caption = f"{lines_caption(results)} {caption}"
         panels = {("loss", "loss"): (_loss_traces,), (_score(results), _with_unit(results)): (_mark_traces,)}
+    caption += " Small and hollow: the seeds." if len(results["seeds"]) > 1 else ""
     caption += " Rings: just before a growth; dots: just after it." if growing_arms(results) else ""
     views = [
         _curves_view(results, known, parts, *titles, x_title)
