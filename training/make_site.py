@@ -12,7 +12,7 @@ The pages are those that make_cards.py writes. They need neither a server nor a 
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.arguments import OneLineParser, one_line_errors
+from hf_variants.experiments.command_line import OneLineParser, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 
