@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from hf_variants.experiments import loop
+from hf_variants.experiments import loop, optimizer
 from hf_variants.experiments.arguments import InputError, Recipe, merge, recipe_from_dict
 from hf_variants.experiments.record import read_metrics
 from hf_variants.experiments.run import run_recipe
@@ -129,13 +129,14 @@ def test_the_final_model_is_plain_and_loads(make, tmp_path):
 
 def test_the_optimizer_holds_what_is_trained_in_each_stage(tmp_path, monkeypatch):
     seen = []
-    original = loop.check_optimizer
+    original = optimizer.check_optimizer
 
-    def checking(model, optimizer):
+    def checking(model, held):
         seen.append(sum(p.requires_grad for p in model.parameters()))
-        original(model, optimizer)
+        original(model, held)
 
-    monkeypatch.setattr(loop, "check_optimizer", checking)
+    for module in (optimizer, loop):  # where one is built, and the end of a run
+        monkeypatch.setattr(module, "check_optimizer", checking)
     run_recipe(diverging(tmp_path, budgets=[1.0]), tmp_path / "run")
     assert len(seen) == 4 and len(set(seen)) >= 3  # three optimizers, and once more at the end
 

@@ -65,5 +65,7 @@ def test_context_lengths(tmp_path):
 
 
 def test_pyplot_is_not_imported():
-    code = "import sys, hf_variants.experiments.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    drawing = ("plots", "classification_plots", "growth_plots", "depth_plots", "architecture")
+    imports = ", ".join(f"hf_variants.experiments.{name}" for name in drawing)
+    code = f"import sys, {imports}; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
