@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from hf_variants.experiments.arguments import InputError, Recipe
+from hf_variants.experiments.processes import own_sharding
 from hf_variants.experiments.record import read_json, read_metrics
 from hf_variants.experiments.run import run_recipe
 from hf_variants.experiments.sharding import blank_copy, fill
@@ -200,3 +202,10 @@ def test_a_blank_copy_keeps_ties_and_hooks():
     assert filled.lm_head.weight is filled.transformer.wte.weight and isinstance(filled, nn.Module)
     ids = torch.arange(8)[None]
     assert torch.equal(filled.eval()(ids).logits, model.eval()(ids).logits)
+
+
+def test_checkpointing_by_the_launcher_is_refused_and_not_ignored():
+    plugin = SimpleNamespace(activation_checkpointing=True)
+    accelerator = SimpleNamespace(is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
+    with pytest.raises(InputError, match=r"fsdp_activation_checkpointing .* allowed: training\.gradient_checkpointing"):
+        own_sharding(accelerator)
