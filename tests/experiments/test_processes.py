@@ -207,5 +207,5 @@ def test_a_blank_copy_keeps_ties_and_hooks():
 def test_checkpointing_by_the_launcher_is_refused_and_not_ignored():
     plugin = SimpleNamespace(activation_checkpointing=True)
     accelerator = SimpleNamespace(is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
-    with pytest.raises(InputError, match=r"fsdp_activation_checkpointing .* allowed: training\.gradient_checkpointing"):
+    with pytest.raises(InputError, match="allowed: training.gradient_checkpointing"):
         own_sharding(accelerator)
