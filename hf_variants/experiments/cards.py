@@ -205,6 +205,8 @@ def _procedure(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     if results["tuning"]:
         trials = sorted({len(trials) for trials in results["tuning"].values()})
         text += f" Hyperparameters were tuned on validation, {' to '.join(map(str, trials))} trials per arm."
+    if results.get("tuned_in"):
+        text += f" Hyperparameters are those that were tuned in cell {results['tuned_in']}."
     return text
 
 

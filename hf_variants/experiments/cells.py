@@ -18,7 +18,7 @@ from .overview_report import overview_markdown, overview_table
 from .plots import CONTEXT_LENGTH, plot_context_length
 from .record import write_json
 
-CELL_KEYS = ("description", "seeds", "arms", "parameter_matched", "tune", "timing_rounds", *SECTIONS)
+CELL_KEYS = ("description", "seeds", "arms", "parameter_matched", "tune", "tuned_in", "timing_rounds", *SECTIONS)
 # A cell's name is the name of a folder beside the folder of all records.
 _NAME = re.compile(r"(?!records$)[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -72,7 +72,19 @@ def load_cells(path: str | Path, overrides: dict[str, Any] | None = None) -> Cel
         sections = {key: as_mapping(value, f"{where}: {key}") for key, value in changes.items() if key in SECTIONS}
         recipe = merge(merge(base, sections), overrides or {})
         found.cells[cell] = comparison_from_dict(_cell_content(content, cell, changes, where, name), recipe, where)
+    _check_tuned_in(found, str(path))
     return found
+
+
+def _check_tuned_in(found: Cells, path: str) -> None:
+    """Raises InputError where `tuned_in` names no cell with trials of its own, or one that saw a seed compared here."""
+    tuned = {name: comparison.tune for name, comparison in found.cells.items() if comparison.tune is not None}
+    for cell, comparison in found.cells.items():
+        source, where = comparison.tuned_in, f"{path}: cell {cell}: tuned_in"
+        if source is not None and source not in list(tuned):
+            raise InputError(f"{where} {source!r}; allowed: {', '.join(tuned) or 'no cell is tuned'}")
+        if source is not None and tuned[source]["seed"] in comparison.seeds:
+            raise InputError(f"{where} {source!r}: its tune.seed must differ from seeds {comparison.seeds}")
 
 
 def _cell_content(
@@ -88,6 +100,10 @@ def _cell_content(
     own |= {"name": f"{name}/{cell}", "arms": arms, "question": f"{content.get('question', '')} {here}".strip()}
     if "tune" in changes:
         own["tune"] = _laid_over(content.get("tune"), changes["tune"])
+    if changes.get("tuned_in") is not None:
+        if "tune" in changes:
+            raise InputError(f"{where}: has tune and tuned_in; one of them is expected")
+        own |= {"tune": None, "tuned_in": changes["tuned_in"]}
     return content | own
 
 
@@ -104,6 +120,8 @@ class CellsRunner:
         self.runners = {
             name: Runner(comparison, folder / name, self.records / name) for name, comparison in cells.cells.items()
         }
+        for name, comparison in cells.cells.items():
+            self.runners[name].tuned_by = self.runners[comparison.tuned_in] if comparison.tuned_in else None
 
     def check(self, selected: list[str]) -> None:
         """Checks the selected cells wholly, and the records of the others, which the overview will read."""

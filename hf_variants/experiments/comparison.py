@@ -73,6 +73,7 @@ class Comparison:
     seeds: list[int]
     parameter_matched: dict[str, str] = field(default_factory=dict)
     tune: dict[str, Any] | None = None
+    tuned_in: str | None = None
     timing_rounds: int = 20
     metric: str | None = None
     floor: bool = False
@@ -131,6 +132,7 @@ def comparison_from_dict(content: dict[str, Any], base: dict[str, Any], where: s
         seeds=content["seeds"],
         parameter_matched=content.get("parameter_matched") or {},
         tune=content.get("tune"),
+        tuned_in=content.get("tuned_in"),
         timing_rounds=content.get("timing_rounds", 20),
         metric=content.get("metric"),
         floor=content.get("floor", False),
@@ -194,6 +196,7 @@ class Runner:
     def __init__(self, comparison: Comparison, folder: Path, records: Path | None = None) -> None:
         self.comparison, self.folder = comparison, folder
         self.records = records or folder / "records"
+        self.tuned_by: Runner | None = None  # the cell that is tuned for this one
         self._prepared: dict[str, Prepared] = {}
 
     def prepared(self, recipe: Recipe) -> Prepared:
@@ -218,7 +221,7 @@ class Runner:
             for path, (_, recipe) in zip(paths, trials, strict=True):
                 self._check_recipe(recipe)
                 self._is_done(path, recipe)
-            for seed in self.comparison.seeds_of(arm) if all(path.exists() for path in paths) else ():
+            for seed in self.comparison.seeds_of(arm) if self._is_tuned(arm) else ():
                 path = self._record_path(arm, seed)
                 if path.exists():
                     self._is_done(path, self.final_recipe(arm, seed))
@@ -243,6 +246,13 @@ class Runner:
             path = self._record_path(arm, seed)
             if path.exists():
                 _check_recorded_recipe(path, self.final_recipe(arm, seed))
+
+    def _is_tuned(self, arm: str) -> bool:
+        """Whether all trials that an arm's settings come from have been made."""
+        if self.tuned_by is not None:
+            return self.tuned_by._is_tuned(arm)
+        count = self.comparison.tune["trials"] if self.comparison.tune is not None else 0
+        return all(self._trial_path(arm, number).exists() for number in range(count))
 
     def _trial_path(self, arm: str, number: int) -> Path:
         return self.records / f"tune-{arm}-{number}.json"
@@ -294,7 +304,12 @@ class Runner:
         return kept
 
     def chosen(self, arm: str) -> dict[str, Any]:
-        """The settings with the lowest validation loss. Raises InputError while trials are missing."""
+        """The settings with the lowest validation loss, here or in the cell that is tuned for this one.
+
+        Raises InputError while trials are missing.
+        """
+        if self.tuned_by is not None:
+            return self.tuned_by.chosen(arm)
         trials = self.trials()
         if trials is None:
             return {}
@@ -392,6 +407,7 @@ class Runner:
         about |= {"metric": self.comparison.metric, "own_budgets": self.comparison.own_budgets}
         about |= {"seeds_of": {arm: self.comparison.seeds_of(arm) for arm in self.comparison.arms}}
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
+        about |= {"tuned_in": self.comparison.tuned_in}
         measured = read_json(timing) if timing.exists() else None
         floor, pairs = (
             read_json(self.records / name) if (self.records / name).exists() else None for name in (FLOOR, PAIRS)

@@ -40,7 +40,8 @@ def build_results(
     """Everything known about one comparison, as plain JSON.
 
     `comparison` holds name, question, baseline, arms {arm: {"description": str}} and optionally metric ("loss"),
-    lower_is_better, unit, command, and parameter_matched {arm: the arm it is compared against}.
+    lower_is_better, unit, command, tuned_in (the cell whose tuned settings are used), and parameter_matched {arm: the
+    arm it is compared against}.
     Arms and seeds that have no record yet are listed under "missing"; the rest is compared.
 
     `floor` is what a simpler method makes of the same data: {"fingerprint", "metrics", "classification"}; `pairs` are
@@ -61,6 +62,7 @@ def build_results(
         **build_speedups(head, runs, timing),
         "missing": _missing(comparison, runs, head["seeds"]),
         "tuning": tuning,
+        **({"tuned_in": comparison["tuned_in"]} if comparison.get("tuned_in") else {}),
         **({"floor": floor} if floor else {}),
         **({"pairs": pairs} if pairs else {}),
         **_data(next(iter(runs[head["baseline"]].values()))),

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Cells: how a file's changes are laid over, which folders a run leaves, what is missing, and what is refused."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,52 @@ def test_tuning_is_the_file_s_the_cell_s_or_none(tmp_path):
     assert cells["short"].tune["trials"] == 2
     assert cells["long"].tune == cells["short"].tune | {"trials": 1}
     assert cells["none"].tune is None
+
+
+TUNED = {"short": {"tune": {"trials": 1}}, "long": {"tuned_in": "short", "timing_rounds": 1}}
+
+
+def tuned_file(folder: Path, **long: Any) -> Path:
+    cells = {"short": CELLS["short"] | TUNED["short"], "long": CELLS["long"] | TUNED["long"] | long}
+    del cells["long"]["tune"]
+    path = folder / "tuned.yaml"
+    path.write_text(yaml.safe_dump(content(folder) | {"cells": cells}, sort_keys=False))
+    return path
+
+
+def test_a_cell_takes_the_settings_that_another_was_tuned_to(tmp_path, capsys):
+    file, out = tuned_file(tmp_path), tmp_path / "out"
+    assert run(file, out, "--cells", "long", "--only", "run") == 2
+    assert "tune: arm residual has 0 of 1 trials" in capsys.readouterr().err
+    assert run(file, out, "--cells", "short", "--only", "tune") == 0
+    assert run(file, out, "--cells", "long") == 0
+    chosen = read(out / "records" / "short" / "tune-highway-0.json")["settings"]
+    assert list(chosen) == ["training.learning_rate", "model.overrides.gate_bias"]
+    for name, value in zip(("learning_rate", "gate_bias"), chosen.values(), strict=True):
+        recipe = read(out / "records" / "long" / "highway-seed0.json")["recipe"]
+        assert (recipe["training"] | recipe["model"]["overrides"])[name] == value
+    assert not list((out / "records" / "long").glob("tune-*"))
+    assert "tuned in cell short" in (out / "long" / "highway.md").read_text()
+    assert "given in cell short" in (out / "long" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tuned_in": "shorter"}, "cell long: tuned_in 'shorter'; allowed: short"),
+        ({"tuned_in": "long"}, "cell long: tuned_in 'long'; allowed: short"),
+        ({"tuned_in": ["short"]}, "cell long: tuned_in ['short']; allowed: short"),
+        ({"tune": {"trials": 1}}, "cell long: has tune and tuned_in; one of them is expected"),
+        ({"seeds": [0, 9]}, "cell long: tuned_in 'short': its tune.seed must differ from seeds [0, 9]"),
+    ],
+)
+def test_what_cannot_be_tuned_elsewhere_is_refused(tmp_path, changes, message):
+    file = tuned_file(tmp_path)
+    changed = yaml.safe_load(file.read_text())
+    changed["cells"]["long"] |= changes
+    file.write_text(yaml.safe_dump(changed))
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_cells(file)
 
 
 # ---- what a run leaves ---------------------------------------------------------------------------------------------
