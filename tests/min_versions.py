@@ -61,8 +61,9 @@ def main() -> int:
             clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OTHER_VERSION": "1"}
             subprocess.run([python, "-I", "-c", REPORT], check=True, env=clean)
             done = subprocess.run([python, "-I", str(CLEAN_LOAD), *map(str, roots)], cwd=work, env=clean, text=True,
-                                  stdout=subprocess.PIPE)  # fmt: skip
+                                  capture_output=True)  # fmt: skip
             passed = len(done.stdout.split())
+            sys.stderr.write(done.stderr[-3000:] if done.returncode else "")
             print(f"{name}: {passed} of {count} Auto classes passed", flush=True)
             failed += [name] if done.returncode or passed != count else []
     return 1 if failed else 0

@@ -77,7 +77,7 @@ def load_cells(path: str | Path, overrides: dict[str, Any] | None = None) -> Cel
 
 
 def _check_tuned_in(found: Cells, path: str) -> None:
-    """Raises InputError where `tuned_in` names no cell with trials of its own, or one that saw a seed compared here."""
+    """Raises InputError where `tuned_in` is no cell with trials of its own, or its trials had a seed compared here."""
     tuned = {name: comparison.tune for name, comparison in found.cells.items() if comparison.tune is not None}
     for cell, comparison in found.cells.items():
         source, where = comparison.tuned_in, f"{path}: cell {cell}: tuned_in"

@@ -213,7 +213,7 @@ def report_markdown(results: Mapping[str, Any]) -> str:
     if results["tuning"]:
         sections += ["## Tuning", "On validation only, every arm by itself.", _tuning_table(results["tuning"])]
     if results.get("tuned_in"):
-        sections += ["## Tuning", f"None here: every arm has the settings that it was given in cell {results['tuned_in']}."]
+        sections += ["## Tuning", f"None here; every arm has the settings chosen in cell {results['tuned_in']}."]
     sections += ["## Data", data_table(results["data"]), "## Environment", environment_table(results)]
     return "\n\n".join(section for section in sections if section) + "\n"
 

@@ -114,7 +114,7 @@ def test_a_cell_takes_the_settings_that_another_was_tuned_to(tmp_path, capsys):
         assert (recipe["training"] | recipe["model"]["overrides"])[name] == value
     assert not list((out / "records" / "long").glob("tune-*"))
     assert "tuned in cell short" in (out / "long" / "highway.md").read_text()
-    assert "given in cell short" in (out / "long" / "report.md").read_text()
+    assert "chosen in cell short" in (out / "long" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
