@@ -85,6 +85,10 @@ class DataArguments:
     block_size: int = about("tokens per block; text_classification: of the longest example, the rest is cut off", 128)
     random_phase: bool = about("shift the cuts between blocks by a random amount in every epoch", True)
     max_eval_blocks: int | None = about("use at most so many blocks (or examples) of validation and of test")
+    spread_eval_blocks: bool = about(
+        "take these at even distances, since texts may be sorted; false, or with eval_stride or streaming: the first",
+        True,
+    )
     eval_stride: int | None = about(
         "causal_lm: evaluate with windows of block_size that advance by so many tokens, each scored once with all the "
         "context its window has; null: disjoint blocks"

@@ -229,17 +229,26 @@ def _card_results(results: Mapping[str, Any], arm: str, plots: Sequence[str], is
         "weights_result": text,
         "arms_table": arms_table(results, arm if is_comparison else None),
         "interval_note": interval_note(results),
-        "verdicts": results["verdicts"],
+        "verdicts": _own_verdicts(results, arm),
         "growth": "\n\n".join(growth_report.card_sections(results, arm)),
         "classification": "\n\n".join(classification_sections.card_sections(results, arm)),
         "plots": [{"file": name, "text": text} for name, text in _PLOTS.items() if name in plots],
     }
 
 
+def _own_verdicts(results: Mapping[str, Any], arm: str) -> list[str]:
+    """The verdicts that are about an arm; of the baseline, all."""
+    others = [name for name in results["arms"] if name != arm]
+    if arm == results["baseline"] or not others:
+        return results["verdicts"]
+    return [text for text in results["verdicts"] if re.search(rf"(?<![\w.+=-]){re.escape(arm)}(?![\w+=-])", text)]
+
+
 def _limits(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    count, data = len(results["seeds"]), results["data"]
-    limits = [f"A research model trained on {data['name']} alone: not meant for use on other text or for decisions."]
-    limits += ["It repeats whatever bias its training text holds; none was measured."]
+    count, data = len(row["metrics"][results["split"]][results["metric"]]["per_seed"]), results["data"]
+    is_tuned = (row["hyperparameters"].get("model") or {}).get("pretrained")
+    limits = [f"A research model {'fine-tuned' if is_tuned else 'trained'} on {data['name']} alone: not meant for use "
+              "on other text or for decisions."]  # fmt: skip
     if results["objective"] == CAUSAL_LM:
         limits += ["It writes what is probable after a text, whether or not it is true."]
     limits += [f"{remark[0].upper()}{remark[1:].rstrip('.')}." for remark in row.get("remarks") or ()]

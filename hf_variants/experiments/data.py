@@ -137,10 +137,11 @@ class PackedBlocks:
         """Blocks at the given token offsets: int64 `(len(starts), block_size)`."""
         return self.tokens[starts[:, None] + np.arange(self.block_size)].astype(np.int64)
 
-    def all_rows(self, limit: int | None = None) -> np.ndarray:
-        """Every block in order, or the first `limit` ones: int64 `(blocks, block_size)`."""
+    def all_rows(self, limit: int | None = None, spread: bool = False) -> np.ndarray:
+        """Every block in order, or `limit` ones, the first or at even distances: int64 `(blocks, block_size)`."""
         count = min(len(self), limit or len(self))
-        return self.rows(np.arange(count) * self.block_size)
+        chosen = np.linspace(0, len(self) - 1, count).round().astype(int) if spread else np.arange(count)
+        return self.rows(chosen * self.block_size)
 
     def windows(self, stride: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Blocks that advance by `stride`, over all tokens or those of the first `limit` blocks.

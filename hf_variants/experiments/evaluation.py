@@ -64,12 +64,15 @@ def language_model(
     """Loss, perplexity, bits per byte and accuracy of a causal model over packed documents.
 
     With a stride, windows of `block_size` advance by it and every token is scored once; otherwise blocks are disjoint.
+    `max_blocks` are the first with a stride, and at even distances without one.
     One row per scored token: {"token", "prediction", "loss"} (nats).
     """
     arguments = ObjectiveArguments(objective="causal_lm", cross_document_attention=cross_document_attention)
     objective = CausalLanguageModeling(arguments, tokenizer).for_model(model.config)
     blocks = PackedBlocks(tokenize_documents(tokenizer, texts), block_size, "evaluated")
-    rows, new = (blocks.all_rows(max_blocks), None) if stride is None else blocks.windows(stride, max_blocks)
+    rows, new = blocks.all_rows(max_blocks, spread=True), None
+    if stride is not None:
+        rows, new = blocks.windows(stride, max_blocks)
     accelerator = Accelerator()
     evaluation = FixedEvaluation(rows, objective, 0, batch_size, new)
     scores = evaluation.scores(model.to(accelerator.device), accelerator)

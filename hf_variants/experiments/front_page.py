@@ -29,7 +29,8 @@ _ELSEWHERE = {
 _NOTE = (
     "Verdicts are on the arms that are named, against the comparison's baseline. Differences are arm minus baseline "
     "with 95 % intervals over seeds; p is corrected by Holm's method within a view of one comparison, and over all "
-    "tests of all cells where there are cells. One seed gives no interval and no verdict."
+    "tests of all cells where there are cells; a difference is detected where interval and p allow it and it does not "
+    "rest on interpolation alone. One seed gives no interval and no verdict."
 )
 
 
@@ -77,8 +78,16 @@ def verdict_lines(results: Results) -> list[str]:
             found.setdefault(row["verdict"], []).append(name)
         if found and view != "parameter_matched":
             words = "; ".join(f"**{verdict}**: {', '.join(names)}" for verdict, names in found.items())
+            left_out = _left_out(results, view)
+            words += f"; **nothing can be said** (see the report): {', '.join(left_out)}" if left_out else ""
             lines.append(f"{_at(results, view)}{_only_arm(results)}: {words}")
     return lines or ["nothing to compare yet"]
+
+
+def _left_out(results: Results, view: str) -> list[str]:
+    """The cells that have no test in a view."""
+    having = {name for name, cell in results.get("cells", {}).items() if any(t["view"] == view for t in cell["tests"])}
+    return [name for name in results.get("cells", {}) if name not in having]
 
 
 def _only_arm(results: Results) -> str:

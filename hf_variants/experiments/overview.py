@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import significance
-from .significance import BETTER, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
+from .significance import BETTER, EQUAL, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
 from .views import VIEWS, as_paired, describe_budget
 
 SCHEMA = 1
@@ -193,7 +193,7 @@ def _counted(cells: Mapping[str, Any], view: str, arm: str) -> str:
     for name, cell in cells.items():
         row = main_test(cell, view, arm)
         found.setdefault(row["verdict"] if row else UNKNOWN, []).append(name)
-    order = (BETTER, WORSE, NO_DIFFERENCE, ONE_SEED, NO_VARIATION, UNKNOWN)
+    order = (BETTER, WORSE, EQUAL, NO_DIFFERENCE, ONE_SEED, NO_VARIATION, UNKNOWN)
     total = _plural(len(cells), "cell")
     counts = [
         f"{_WORDS.get(word, word)} in {len(found[word])} of {total} ({', '.join(found[word])})"

@@ -61,7 +61,8 @@ class PreparedText:
 
     def _evaluation(self, recipe: Recipe, split: str) -> FixedEvaluation:
         data, blocks = recipe.data, self.blocks[split]
-        rows, new = blocks.all_rows(data.max_eval_blocks), None
+        spread = data.spread_eval_blocks and not data.streaming
+        rows, new = blocks.all_rows(data.max_eval_blocks, spread), None
         if data.eval_stride is not None:
             rows, new = blocks.windows(data.eval_stride, data.max_eval_blocks)
         return FixedEvaluation(rows, self.objective, recipe.objective.eval_seed, recipe.training.eval_batch_size, new)

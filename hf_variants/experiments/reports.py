@@ -39,6 +39,10 @@ _INTERPOLATION_NOTE = (
     "A verdict against an interpolated arm has to hold against its next mark too. "
     "Uncertainty of the timing itself is not in the intervals."
 )
+RULE = (
+    "One is called detected where its 95 % interval excludes zero, Holm's p is below 0.05, and no caveat speaks "
+    "against it; where none is, arms may still differ by what the interval holds."
+)
 # What is shown beside the metric that arms are compared by.
 _ALSO_SHOWN = {
     CAUSAL_LM: ("loss", "bits_per_byte", "perplexity", "accuracy", "exact_match"),
@@ -57,16 +61,18 @@ def _metric(results: Mapping[str, Any], arm: str, metric: str) -> Mapping[str, A
 
 
 def arms_table(results: Mapping[str, Any], highlight: str | None = None) -> str:
-    batch = next((row["inference_batch"] for row in results["arms"].values() if row["inference_batch"]), None)
+    batches = {_shape(row["inference_batch"]) for row in results["arms"].values() if row["inference_batch"]}
     metrics = _shown_metrics(results)
     columns = ["arm", "parameters", "tokens", *(_metric_title(results, metric) for metric in metrics)]
-    columns += ["tokens/s", "training step (ms)", "inference (ms" + (f", batch {_shape(batch)})" if batch else ")")]
+    shape = f", batch {min(batches)}" if len(batches) == 1 else ""
+    columns += ["tokens/s", "training step (ms)", f"inference (ms{shape})"]
     rows = [
         [
             f"**{arm}**" if arm == highlight else arm,
             *(number(row["parameters"]), number(row["tokens"], 0)),
             *(summary_text(_metric(results, arm, metric)) for metric in metrics),
-            *(number(row["tokens_per_second"], 0), number(row["train_step_ms"], 1), number(row["inference_ms"], 1)),
+            *(number(row["tokens_per_second"], 0), number(row["train_step_ms"], 1)),
+            number(row["inference_ms"], 1) + _batch_note(row, batches),
             number(row["peak_memory_mb"], 0),
         ]
         for arm, row in results["arms"].items()
@@ -96,6 +102,11 @@ def _metric_title(results: Mapping[str, Any], metric: str) -> str:
         title = f"{results['split']} {title}"
         title += f" ({results['unit']})" if results["objective"] == CAUSAL_LM and metric == "loss" else ""
     return f"{title} ± 95 % CI"
+
+
+def _batch_note(row: Mapping[str, Any], batches: set[str]) -> str:
+    """What an arm's inference was timed on, where arms were timed on batches of different shapes."""
+    return f" ({_shape(row['inference_batch'])})" if len(batches) > 1 and row["inference_batch"] else ""
 
 
 def _shape(batch: Any) -> str:
@@ -183,6 +194,8 @@ def _size(unit: str, value: Any) -> str:
         return f"labels ({', '.join(f'{name}: {100 * share:.1f} %' for name, share in value.items())})"
     if unit == "label_range":
         return f"labels from {value[0]:g} to {value[1]:g}"
+    if unit == "evaluated":
+        return f"evaluated: {value}"
     return f"unlabelled ({value})" if unit == "why_unlabelled" else f"{number(value)} {unit.replace('_', ' ')}"
 
 
@@ -207,7 +220,7 @@ def report_markdown(results: Mapping[str, Any]) -> str:
     sections += [_remarks(results), _samples_link(results)]
     sections += [f"![Loss curves]({LOSS_CURVES})", f"![Quality against cost]({COST_QUALITY})", "## Comparisons"]
     unit, better = results["unit"], "lower" if results["lower_is_better"] else "higher"
-    sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better."]
+    sections += [f"Differences are arm minus against, in {unit}, on {results['split']}; {better} is better. {RULE}"]
     sections += [_view_section(results, view) for view in VIEWS] + growth_report.report_sections(results)
     sections += classification_sections.report_sections(results)
     if results["tuning"]:

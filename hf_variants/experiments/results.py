@@ -363,7 +363,23 @@ def _missing(comparison: Mapping[str, Any], runs: Runs, seeds: list[int]) -> lis
 def _data(record: Record) -> dict[str, Any]:
     """What the data is; of labelled data, how it was read as well: a file can only be cut again as training did."""
     reading = {name: record["recipe"].get(name) for name in ("data", "labels")}
-    return {"data": record["data"]} | ({"reading": reading} if "problem_type" in record["data"] else {})
+    sizes = {split: size | _evaluated(split, size, reading["data"] or {}) for split, size in _splits(record).items()}
+    described = record["data"] | ({"splits": sizes} if sizes else {})
+    return {"data": described} | ({"reading": reading} if "problem_type" in record["data"] else {})
+
+
+def _splits(record: Record) -> Mapping[str, Any]:
+    return record["data"].get("splits") or {}
+
+
+def _evaluated(split: str, size: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Which part of a split a limit leaves to be evaluated. Labelled examples are always taken at even distances."""
+    limit = recipe.get("max_eval_blocks")
+    is_text = "blocks" in size
+    if split == "train" or limit is None or limit >= size["blocks" if is_text else "examples"]:
+        return {}
+    are_first = recipe.get("eval_stride") or recipe.get("streaming") or not recipe["spread_eval_blocks"]
+    return {"evaluated": f"the first {limit:,}" if is_text and are_first else f"{limit:,} at even distances"}
 
 
 def _environment(runs: Runs) -> dict[str, Any]:

@@ -18,6 +18,7 @@ ALPHA = 0.05
 BETTER = "better"
 WORSE = "worse"
 NO_DIFFERENCE = "no difference detected"
+EQUAL = "equal in every seed"
 ONE_SEED = "one seed: no interval"
 NO_VARIATION = "no variation between seeds: no interval"
 
@@ -53,7 +54,7 @@ def paired_difference(arm: Mapping[str, float], against: Mapping[str, float]) ->
     """Paired t test of `arm - against`; both map a seed to a value, and only seeds found in both count.
 
     Raises ValueError when no seed is in both. When all differences are equal there is nothing to estimate an error
-    from: if they are all zero the answer is p = 1, otherwise neither an interval nor a p-value is claimed.
+    from and nothing to test: no p-value is given, and an interval (of no width) only where they are all zero.
     """
     seeds = [seed for seed in arm if seed in against]
     if not seeds:
@@ -63,11 +64,10 @@ def paired_difference(arm: Mapping[str, float], against: Mapping[str, float]) ->
     mean = float(differences.mean())
     scale = float(np.abs(np.concatenate([first, second])).max())
     deviation = _deviation(differences, scale)
-    if len(seeds) == 1:
-        return PairedDifference(mean, None, None, 1)
-    if deviation == 0.0:
-        identical = abs(mean) <= _ROUNDING * scale
-        return PairedDifference(mean, (mean, mean) if identical else None, 1.0 if identical else None, len(seeds))
+    if np.abs(differences).max() <= _ROUNDING * scale:
+        return PairedDifference(0.0, (0.0, 0.0), None, len(seeds))
+    if len(seeds) == 1 or deviation == 0.0:
+        return PairedDifference(mean, None, None, len(seeds))
     error = deviation / math.sqrt(len(seeds))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(seeds) - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, len(seeds) - 1))
@@ -88,7 +88,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def verdict(
     paired: PairedDifference, p_holm: float | None = None, lower_is_better: bool = True, caveat: str | None = None
 ) -> str:
-    """`better`, `worse`, `no difference detected`, or why nothing can be said.
+    """`better`, `worse`, `no difference detected`, `equal in every seed`, or why nothing can be said.
 
     A difference is detected when the interval excludes zero, Holm's p is below 0.05, and no caveat speaks against it.
     """
@@ -96,6 +96,8 @@ def verdict(
         return ONE_SEED if paired.seeds == 1 else NO_VARIATION
     p = paired.p if p_holm is None else p_holm
     low, high = paired.ci95
+    if low == high == 0.0:
+        return EQUAL
     if low <= 0.0 <= high or p is None or p >= ALPHA or caveat:
         return NO_DIFFERENCE
     return BETTER if (paired.difference < 0) == lower_is_better else WORSE
@@ -121,6 +123,9 @@ def verdict_sentence(
         return f"One seed only, so no interval and no verdict {where}: {signed}."
     if outcome == NO_VARIATION:
         return f"All {paired.seeds} seeds differ by one amount, so no interval and no verdict {where}: {signed}."
+    if outcome == EQUAL:
+        seeds = "the one seed" if paired.seeds == 1 else f"all {paired.seeds} seeds"
+        return f"{arm} and {against} are equal in {seeds} {where}."
     evidence = f"{format_p(paired.p if p_holm is None else p_holm, 'p' if p_holm is None else 'Holm p')}"
     evidence += f", n={paired.seeds} seeds"
     low, high = paired.ci95

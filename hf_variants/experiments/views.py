@@ -218,7 +218,7 @@ def _benefit_of_doubt(row: Mapping[str, Any], generous: Mapping[str, Any], loser
     if kept or not claimed:
         return found
     text = f"not against {loser}'s next mark, where the difference is {generous['difference']:+.3f}"
-    return {**found, "caveat": f"it holds by interpolation only, {text}"}
+    return {**found, "caveat": f"a difference holds by interpolation only, {text}"}
 
 
 def _at_a_mark(budget: float, curves: Mapping[str, Curve]) -> bool:
@@ -261,11 +261,18 @@ def as_paired(row: Mapping[str, Any]) -> PairedDifference:
 
 
 def _with_verdicts(rows: list[dict[str, Any]], lower_is_better: bool) -> list[dict[str, Any]]:
-    corrected = significance.holm([row["p"] for row in rows])
     return [
         {**row, "p_holm": p, "verdict": significance.verdict(as_paired(row), p, lower_is_better, row.get("caveat"))}
-        for row, p in zip(rows, corrected, strict=True)
+        for row, p in zip(rows, holm_of_rows(rows), strict=True)
     ]
+
+
+def holm_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """Holm's p of rows; those that stand for the same runs are one test, for instance arms that part later on."""
+    tests = [(row["against"], row["budget"], row["difference"], row["p"]) for row in rows]
+    distinct = list(dict.fromkeys(tests))
+    corrected = dict(zip(distinct, significance.holm([p for *_, p in distinct]), strict=True))
+    return [corrected[test] for test in tests]
 
 
 def verdict_sentences(results: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 """The report, the terminal's table and the model cards: right numbers, valid metadata, nothing unset rendered."""
 
 import ast
+import copy
 import re
 
 import pytest
@@ -69,6 +70,22 @@ def test_report_holds_every_view_the_verdicts_and_the_plots(results):
     assert f"{loss['mean']:.3f} ± {loss['mean'] - loss['ci95'][0]:.3f}" in report
     assert "(loss_curves.png)" in report and "(cost_quality.png)" in report
     assert "diverged" in report and "public domain" in report and "sha256:22" in report
+
+
+def test_a_card_has_the_verdicts_on_its_own_arm(results):
+    of_highway = model_card(results, "highway")
+    assert "highway is worse than residual by" in of_highway
+    assert "between residual_wide and residual" not in of_highway and "residual_wide is" not in of_highway
+    assert all(text in model_card(results, "residual") for text in results["verdicts"])
+
+
+def test_batches_of_several_shapes_are_named_row_by_row(results):
+    changed = copy.deepcopy(results)
+    changed["arms"]["highway"]["inference_batch"] = [8, 128]
+    changed["arms"]["residual_wide"]["inference_batch"] = None
+    table = report_markdown(changed)
+    assert "inference (ms) |" in table and "(8 x 64) |" in table and "(8 x 128) |" in table
+    assert "inference (ms, batch 8 x 64)" in report_markdown(results)
 
 
 def test_report_names_what_is_missing_and_left_out():

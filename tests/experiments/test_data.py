@@ -207,6 +207,16 @@ def test_special_tokens_are_never_predicted_and_something_always_is(tokenizer):
     assert count == 1 and batch["labels"][0, 3] == 7
 
 
+def test_a_limit_takes_the_first_blocks_or_some_from_all_over_the_text():
+    blocks = PackedBlocks(np.arange(83, dtype=np.int32), 8, "test")
+    assert blocks.all_rows(4)[:, 0].tolist() == [0, 8, 16, 24]
+    assert blocks.all_rows(4, spread=True)[:, 0].tolist() == [0, 24, 48, 72]
+    for limit in (1, 10, 99, None):
+        rows = blocks.all_rows(limit, spread=True)
+        assert len(rows) == min(limit or 10, 10) and len(np.unique(rows)) == rows.size
+    np.testing.assert_array_equal(blocks.all_rows(99, spread=True), blocks.all_rows())
+
+
 def test_evaluation_is_the_same_for_every_batch_size(tokenizer):
     from accelerate import Accelerator
     from transformers import BertConfig, BertForMaskedLM

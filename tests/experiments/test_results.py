@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from hf_variants.experiments.reports import report_markdown
 from hf_variants.experiments.results import build_results
 from hf_variants.experiments.views import VIEWS, _shared_cost, describe_budget, short_count
 from tests.experiments import sample_comparison as sample
@@ -89,6 +90,53 @@ def test_holm_is_over_all_rows_of_the_view(results):
     rows = results["views"]["equal_tokens"]
     smallest = min(rows, key=lambda row: row["p"])
     assert smallest["p_holm"] == pytest.approx(4 * smallest["p"])
+
+
+def test_arms_that_have_not_parted_yet_are_one_test():
+    about, twins = sample.comparison(), []
+    about["arms"]["later"] = {"description": "highway until 1 M tokens, and something else then"}
+    for seed in sample.NOISE:
+        twins.append(sample.record("highway", seed) | {"arm": "later"})
+        for split in ("validation", "test"):
+            twins[-1]["marks"][-1][split]["loss"] += 0.1 * (1 + seed)
+    rows = build_results(about, sample.records() + twins, sample.timing())["views"]["equal_tokens"]
+    one, other = (row for row in rows if row["arm"] in ("highway", "later") and row["budget"] == sample.BUDGETS[0])
+    assert {**one, "arm": ""} == {**other, "arm": ""}
+    smallest = min(rows, key=lambda row: row["p"])
+    assert len(rows) == 6 and smallest["p_holm"] == pytest.approx(5 * smallest["p"])
+
+
+def test_an_arm_that_is_the_baseline_is_no_test():
+    about = sample.comparison()
+    about["arms"]["twin"] = {"description": "the baseline"}
+    twins = [sample.record("residual", seed) | {"arm": "twin"} for seed in sample.NOISE]
+    results = build_results(about, sample.records() + twins, sample.timing())
+    rows = results["views"]["equal_tokens"]
+    assert [(row["p"], row["p_holm"], row["verdict"]) for row in rows if row["arm"] == "twin"] == [
+        (None, None, "equal in every seed")
+    ] * 2
+    smallest = min((row for row in rows if row["p"] is not None), key=lambda row: row["p"])
+    assert smallest["p_holm"] == pytest.approx(4 * smallest["p"])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"max_eval_blocks": 400, "spread_eval_blocks": True}, "400 at even distances"),
+        ({"max_eval_blocks": 400, "spread_eval_blocks": False}, "the first 400"),
+        ({"max_eval_blocks": 400, "spread_eval_blocks": True, "eval_stride": 8}, "the first 400"),
+        ({"max_eval_blocks": 15_625, "spread_eval_blocks": True}, None),
+        ({"max_eval_blocks": None}, None),
+    ],
+)
+def test_it_is_said_which_part_of_a_split_was_evaluated(data, words):
+    records = sample.records()
+    for record in records:
+        record["recipe"]["data"] = {"name": "tiny_shakespeare"} | data
+    results = build_results(sample.comparison(), records, sample.timing())
+    splits = results["data"]["splits"]
+    assert [splits[name].get("evaluated") for name in ("train", "validation", "test")] == [None, words, words]
+    assert (f"15,625 blocks, evaluated: {words}" in report_markdown(results)) == (words is not None)
 
 
 def test_equal_time_interpolates_in_log_cost_by_hand(results):

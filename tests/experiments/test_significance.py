@@ -6,6 +6,7 @@ import math
 import pytest
 
 from hf_variants.experiments.significance import (
+    EQUAL,
     NO_DIFFERENCE,
     NO_VARIATION,
     ONE_SEED,
@@ -66,7 +67,10 @@ def test_one_seed_no_common_seed_and_no_variation():
     with pytest.raises(ValueError, match="no seed"):
         paired_difference({"0": 1.0}, {"1": 1.0})
     same = paired_difference({"0": 2.0, "1": 3.0}, {"0": 2.0, "1": 3.0})
-    assert (same.ci95, same.p, verdict(same)) == ((0.0, 0.0), 1.0, NO_DIFFERENCE)
+    assert (same.ci95, same.p, verdict(same)) == ((0.0, 0.0), None, EQUAL)
+    once = paired_difference({"0": 2.0}, {"0": 2.0, "1": 1.0})
+    assert verdict_sentence("a", "b", once, "on test") == "a and b are equal in the one seed on test."
+    assert verdict_sentence("a", "b", same, "on test") == "a and b are equal in all 2 seeds on test."
     shifted = paired_difference({"0": 2.1, "1": 3.1}, {"0": 2.0, "1": 3.0})
     assert (shifted.ci95, shifted.p, verdict(shifted)) == (None, None, NO_VARIATION)
 
