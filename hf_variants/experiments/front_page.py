@@ -8,6 +8,7 @@ from typing import Any
 
 from .overview import VIEW_WORDS, challengers, main_test, tests_of
 from .overview_report import cells_table, difference_text, flops_text
+from .secondary import secondary_sentences
 from .sources import Results, Sources
 from .tables import markdown_table, number, present_columns, summary_text
 from .views import OWN_BUDGET, VIEWS
@@ -120,7 +121,8 @@ def _main_rows(results: Results, view: str) -> list[tuple[str, Mapping[str, Any]
 
 
 def _section(entry: Entry, results: Results, sources: Sources) -> str:
-    parts = [f"## {entry.name}", results["question"], "\n".join(f"* {line}" for line in verdict_lines(results))]
+    lines = verdict_lines(results) + ([] if "cells" in results else secondary_sentences(results))
+    parts = [f"## {entry.name}", results["question"], "\n".join(f"* {line}" for line in lines)]
     parts += [_missing(results)]
     if "cells" in results:
         parts += [cells_table(results["cells"])]

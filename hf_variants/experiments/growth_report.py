@@ -7,15 +7,12 @@ A section is there only where `results.json` holds what it shows.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .growth_plots import GROWTH, LAYER_GRADIENTS, TEXTS, arms_with_gradients, drawn_plots, growing_arms
+from .secondary import early_and_late, ratio_text
 from .significance import format_p
 from .speedup import AT_MOST, LATER, NOT_REACHED, REACHED, SOONER
 from .tables import DASH, markdown_table, number, present_columns
 from .views import short_count
-
-PART = 0.2  # of the points at which gradients were recorded: early and late in training
 
 _COSTS = {"tokens": "tokens", "flops": "FLOPs", "seconds": "seconds"}
 _GROWTH_NOTE = (
@@ -212,20 +209,12 @@ def _gradient_section(results: Mapping[str, Any]) -> list[str]:
 
 
 def _gradient_row(gradients: Mapping[str, Any]) -> list[str]:
-    norms = gradients["norms"]
-    count = max(1, round(PART * len(norms)))
-    return [text for part in (norms[:count], norms[-count:]) for text in (_layers_text(part), ratio_text(part))]
+    return [text for part in early_and_late(gradients) for text in (_layers_text(part), ratio_text(part))]
 
 
 def _layers_text(part: Sequence[Sequence[float]]) -> str:
     counts = sorted({len(norms) for norms in part})
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-
-
-def ratio_text(part: Sequence[Sequence[float]]) -> str:
-    """First layer's norm over the last one's, as a geometric mean of points; a dash where no point has both."""
-    ratios = [norms[0] / norms[-1] for norms in part if len(norms) > 1 and norms[0] > 0 and norms[-1] > 0]
-    return f"{np.exp(np.mean(np.log(ratios))):.2f}" if ratios else DASH
 
 
 # ---- accuracy by length --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from . import significance
 from .classification_costs import cost_sentences
 from .metrics import LOWER_IS_BETTER
+from .secondary import secondary_sentences
 from .speedup import build_speedups
 from .views import OWN_BUDGET, Record, Runs, build_views, seconds_of_marks, short_verdict, verdict_sentences
 
@@ -69,7 +70,7 @@ def build_results(
         "environment": _environment(runs),
         "timing": timing,
     }
-    results["verdicts"] = verdict_sentences(results) + cost_sentences(results)
+    results["verdicts"] = verdict_sentences(results) + cost_sentences(results) + secondary_sentences(results)
     results["verdict"] = short_verdict(results)
     # A round trip leaves plain JSON types only, and refuses NaN.
     return json.loads(json.dumps(results, allow_nan=False))

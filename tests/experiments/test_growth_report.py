@@ -9,11 +9,11 @@ from hf_variants.experiments.growth_report import (
     card_sections,
     jump_text,
     operation_text,
-    ratio_text,
     report_sections,
     speedup_sentence,
 )
 from hf_variants.experiments.results import build_results
+from hf_variants.experiments.secondary import ratio_text, secondary_sentences
 from tests.experiments import sample_comparison as sample
 
 
@@ -103,6 +103,24 @@ def test_gradient_ratios(results):
     assert table_rows(text, "scratch") == [["scratch", "12", "0.37", "12", "0.37"]]  # 1 / e
     assert table_rows(text, "diverge") == [["diverge", "3 to 6", "0.90", "12", "0.90"]]  # exp(-0.1)
     assert "(layer_gradients.png)" in text
+
+
+def test_gradients_and_right_answers_are_among_the_verdicts():
+    records = sample.growth_records()
+    shares = {"scratch": (0.2, 0.3, 0.25), "diverge": (0.32, 0.41, 0.37), "stack": (0.2, 0.3, 0.25)}
+    for record in records:
+        record["marks"][-1]["test"]["exact_match"] = shares[record["arm"]][record["seed"]]
+    results = build_results(sample.growth_comparison(), records, sample.growth_timing())
+    found = secondary_sentences(results)
+    assert results["verdicts"][-len(found) :] == found
+    # one test: of stack nothing is left to be tested
+    assert found[0] == (
+        "diverge is better than scratch by 0.117 of all questions (95 % CI 0.102 to 0.131) in exact answers on test; "
+        "Holm p=0.00082, n=3 seeds."
+    )
+    assert found[1] == "stack and scratch are equal in all 3 seeds in exact answers on test."
+    gradients = "the first layer's gradient norm is 0.37 times the last one's early in training, 0.37 times late."
+    assert found[2] == f"scratch: {gradients}"
 
 
 def test_ratios_are_geometric_means_of_points_that_have_both():
