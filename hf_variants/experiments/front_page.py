@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .overview import VIEW_WORDS, challengers, main_test, tests_of
+from .overview import challengers, main_test, tests_of, view_words
 from .overview_report import cells_table, difference_text, flops_text
 from .secondary import secondary_sentences
 from .sources import Results, Sources
@@ -98,8 +98,8 @@ def _only_arm(results: Results) -> str:
 
 
 def _at(results: Results, view: str) -> str:
-    own = view == "equal_tokens" and results.get("budget_unit") == OWN_BUDGET
-    return "at the end of each arm's own budget" if own else VIEW_WORDS[view]
+    first = next(iter(results.get("cells", {}).values()), results)
+    return view_words(view, first.get("budget_unit", "tokens"))
 
 
 def _main_rows(results: Results, view: str) -> list[tuple[str, Mapping[str, Any]]]:

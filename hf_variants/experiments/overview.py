@@ -11,7 +11,7 @@ from typing import Any
 
 from . import significance
 from .significance import BETTER, EQUAL, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
-from .views import VIEWS, as_paired, describe_budget
+from .views import OWN_BUDGET, VIEWS, as_paired, describe_budget
 
 SCHEMA = 1
 VIEW_WORDS = {
@@ -25,6 +25,20 @@ _WORDS = {ONE_SEED: "no verdict from one seed", NO_VARIATION: "no verdict, as se
 _KEPT = ("metric", "unit", "split", "lower_is_better", "baseline", "objective", "seeds")
 _MEASURED = ("parameters", "tokens", "flops", "flops_per_token", "tokens_per_second", "speed_source", "train_step_ms",
              "inference_ms", "inference_batch", "peak_memory_mb")  # fmt: skip
+
+
+def view_words(view: str, unit: str = "tokens") -> str:
+    """A view in words, in the unit that budgets are counted in, e.g. `at equal examples`."""
+    if view == "equal_tokens" and unit == OWN_BUDGET:
+        return f"at {describe_budget(view, 1, unit)}"
+    return VIEW_WORDS[view].replace("tokens", unit)
+
+
+def at(view: str, budget: float, unit: str = "tokens") -> str:
+    """A view and its budget, e.g. `at equal tokens (4.0 M tokens)`; an own budget is said once."""
+    if unit == OWN_BUDGET and view in ("equal_tokens", "parameter_matched"):
+        return view_words("equal_tokens", unit)
+    return f"{view_words(view, unit)} ({describe_budget(view, budget, unit).removesuffix(' and matched parameters')})"
 
 
 def build_overview(about: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -60,6 +74,7 @@ def _cell(name: str, about: Mapping[str, Any], results: Mapping[str, Any]) -> di
     omitted = [{"view": view, **row} for view in VIEWS for row in results["views_omitted"][view]]
     return {
         **{key: results[key] for key in _KEPT},
+        "budget_unit": results.get("budget_unit", "tokens"),
         "description": about.get("description") or "",
         "block_size": about["block_size"],
         "data": {key: results["data"].get(key) for key in ("name", "fingerprint")},
@@ -116,9 +131,9 @@ def _correct(rows: list[dict[str, Any]]) -> int:
     return sum(row["p"] is not None for row in rows)
 
 
-def main_test(cell: Mapping[str, Any], view: str, arm: str) -> Mapping[str, Any] | None:
-    """An arm's test against the baseline in a view: the one with the largest budget; None where there is none."""
-    pair = (arm, cell["baseline"])
+def main_test(cell: Mapping[str, Any], view: str, arm: str, against: str | None = None) -> Mapping[str, Any] | None:
+    """An arm's test in a view against another, by default the baseline: the one with the largest budget, or None."""
+    pair = (arm, against or cell["baseline"])
     rows = [row for row in cell["tests"] if row["view"] == view and (row["arm"], row["against"]) == pair]
     return max(rows, key=lambda row: row["budget"], default=None)
 
@@ -154,11 +169,9 @@ def _arm_verdict(cell: Mapping[str, Any], arm: str) -> str:
 def _clause(cell: Mapping[str, Any], view: str, row: Mapping[str, Any] | None) -> str:
     """`at equal tokens (4.0 M tokens) worse, +0.207 nats (95 % CI …, Holm p=0.003)`."""
     if row is None:
-        return f"{VIEW_WORDS[view]} {UNKNOWN}"
+        return f"{view_words(view, cell['budget_unit'])} {UNKNOWN}"
     unit = {"loss": "nats"}.get(cell["metric"], cell["metric"].replace("_", " "))
-    text = (
-        f"{VIEW_WORDS[view]} ({describe_budget(view, row['budget'])}) {_WORDS.get(row['verdict'], row['verdict'])}, "
-    )
+    text = f"{at(view, row['budget'], cell['budget_unit'])} {_WORDS.get(row['verdict'], row['verdict'])}, "
     text += f"{row['difference']:+.3f} {unit}"
     if row["ci95"] is None:
         return text
@@ -200,7 +213,7 @@ def _counted(cells: Mapping[str, Any], view: str, arm: str) -> str:
         for word in order
         if word in found
     ]
-    return f"{VIEW_WORDS[view]} {', '.join(counts)}"
+    return f"{view_words(view, next(iter(cells.values()))['budget_unit'])} {', '.join(counts)}"
 
 
 def _plural(count: int, word: str) -> str:

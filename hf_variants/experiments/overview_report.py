@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .classification_figures import FLOOR_ARM
-from .overview import VIEW_WORDS, main_test
+from .overview import main_test, view_words
 from .plots import CONTEXT_LENGTH
 from .significance import NO_DIFFERENCE, NO_VARIATION, ONE_SEED, format_p
 from .tables import DASH, aligned_table, markdown_table, number, present_columns, summary_text
@@ -44,7 +44,9 @@ def cells_table(cells: Mapping[str, Any]) -> str:
 def _rows(cells: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     metrics = {(cell["split"], cell["metric"]) for cell in cells.values()}
     name = " ".join(metrics.pop()) if len(metrics) == 1 else "result"
-    header = ["cell", "arm", "parameters", f"{name} ± 95 % CI", "bits per byte ± 95 % CI", "difference, equal tokens"]
+    units = {cell["budget_unit"] for cell in cells.values()}
+    equal = view_words("equal_tokens", units.pop() if len(units) == 1 else "budget").removeprefix("at ")
+    header = ["cell", "arm", "parameters", f"{name} ± 95 % CI", "bits per byte ± 95 % CI", f"difference, {equal}"]
     header += ["difference, equal time", "training FLOPs", "training speed", "inference speed"]
     header += ["peak memory (MB)"]
     rows = []
@@ -128,8 +130,8 @@ def _tests_note(overview: Mapping[str, Any]) -> str:
 def _tests_table(cells: Mapping[str, Any]) -> str:
     header = ["cell", "arm", "against", "view", "budget", "difference", "95 % CI", "p", "Holm p", "seeds", "verdict"]
     rows = [
-        [name, row["arm"], row["against"], VIEW_WORDS[row["view"]].removeprefix("at "),
-         describe_budget(row["view"], row["budget"]), f"{row['difference']:+.3f}",
+        [name, row["arm"], row["against"], view_words(row["view"], cell["budget_unit"]).removeprefix("at "),
+         describe_budget(row["view"], row["budget"], cell["budget_unit"]), f"{row['difference']:+.3f}",
          DASH if row["ci95"] is None else f"{row['ci95'][0]:+.3f} to {row['ci95'][1]:+.3f}",
          format_p(row["p"]), format_p(row["p_holm"]), str(row["seeds"]),
          row["verdict"] + (f" ({row['caveat']})" if "caveat" in row else "")]
@@ -140,7 +142,8 @@ def _tests_table(cells: Mapping[str, Any]) -> str:
 
 def _omitted(cells: Mapping[str, Any]) -> str:
     return "\n".join(
-        f"* {name}, {row['arm']} {VIEW_WORDS[row['view']]} against {row['against']}: left out, {row['reason']}."
+        f"* {name}, {row['arm']} {view_words(row['view'], cell['budget_unit'])} against {row['against']}: "
+        f"left out, {row['reason']}."
         for name, cell in cells.items()
         for row in cell["omitted"]
     )

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from hf_variants.experiments import significance
-from hf_variants.experiments.overview import main_test
+from hf_variants.experiments.overview import at, main_test
 from hf_variants.experiments.overview_report import overview_markdown, overview_table
 from hf_variants.experiments.results import build_results
+from hf_variants.experiments.views import OWN_BUDGET
 from tests.experiments import sample_comparison as sample
 from tests.experiments.test_cards import UNSET
 
@@ -143,3 +144,13 @@ def test_tables_are_whole_and_nothing_unset_is_rendered(overview):
     assert "| bits per byte ± 95 % CI |" in report and "nats per token" in report
     table = overview_table(overview).split("\n\n")[0].splitlines()
     assert len({len(line) for line in table}) == 1 and len(table) == 2 + 6
+
+
+def test_budgets_are_named_in_the_unit_of_the_cells():
+    results = of_seeds(0, 1, 2) | {"budget_unit": "examples"}
+    overview = sample.overview_of(first=results)
+    report = overview_markdown(overview)
+    assert "at equal examples" in overview["verdict"] and "difference, equal examples" in report
+    assert re.search(r"[kM] examples", report) and "equal tokens" not in report
+    assert at("equal_tokens", 1, OWN_BUDGET) == at("parameter_matched", 1, OWN_BUDGET)
+    assert at("equal_tokens", 1, OWN_BUDGET) == "at the end of each arm's own budget"
