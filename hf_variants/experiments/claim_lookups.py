@@ -7,7 +7,8 @@ A lookup raises `NotMeasuredError` while its result is still to come, and InputE
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,12 +17,13 @@ from huggingface_hub.errors import StrictDataclassError
 
 from ..auto import TABLE
 from .checking import InputError
-from .overview import VIEW_WORDS, main_test, tests_of
+from .overview import VIEW_WORDS, at, main_test, tests_of, view_words
 from .significance import format_p
-from .sources import Results, Sources
+from .sources import NotMeasuredError, Results, Sources
 from .tables import number, summary_text
-from .views import OWN_BUDGET, describe_budget
+from .views import short_count
 
+BESIDE = "beside whatever else ran"
 COSTS = {
     "train_step_ms": ("A training step takes", "ms", 1),
     "inference_ms": ("A forward pass without gradients takes", "ms", 1),
@@ -30,45 +32,73 @@ COSTS = {
     "parameters": ("Parameters:", "", 0),
     "flops": ("Training takes", "FLOPs", 3),
     "quiet_seconds": ("The whole training takes, at the quiet run's speed,", "s", 0),
-    "seconds": ("The optimizer steps of the whole training took, beside whatever else ran,", "s", 0),
+    "seconds": (f"The optimizer steps of the whole training took, {BESIDE},", "s", 0),
 }
 
 
 def difference(
-    sources: Sources, comparison: str, arm: str, view: str = "equal_tokens", cell: str | None = None
-) -> str:
-    """An arm's difference to the baseline in a view, with interval, corrected p and verdict."""
+    sources: Sources, comparison: str, arm: str, view: str = "equal_tokens", cell: str | None = None,
+    against: str | None = None,
+) -> str:  # fmt: skip
+    """An arm's difference in a view, with interval, corrected p and verdict.
+
+    `against` is the baseline, unless another arm is named; `parameter_matched` is the view that has such pairs.
+    """
     results, _ = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
     _one_of("view", view, VIEW_WORDS)
-    against, unit = results["baseline"], results.get("budget_unit", "tokens")
+    unit = results.get("budget_unit", "tokens")
+    if against is not None:
+        sources.arm(comparison, cell, against)
+    against = against or results["baseline"]
     # A cell's tests are corrected over all cells, which its own report is not.
     tested = tests_of(results) if cell is None else sources.comparison(comparison)["cells"][cell]
-    row = main_test(tested, view, arm)
+    row = main_test(tested, view, arm, against)
     if row is None:
-        reasons = [row["reason"] for row in results["views_omitted"][view] if row["arm"] == arm]
-        return f"{arm} against {against} {VIEW_WORDS[view]}: no comparison{f', {reasons[0]}' if reasons else ''}"
+        pair = (arm, against)
+        reasons = [row["reason"] for row in results["views_omitted"][view] if (row["arm"], row["against"]) == pair]
+        return (
+            f"{arm} against {against} {view_words(view, unit)}: no comparison{''.join(f', {r}' for r in reasons[:1])}"
+        )
+    return _difference_text(row, results, at(view, row["budget"], unit))
+
+
+def _difference_text(row: Mapping[str, Any], results: Results, where: str) -> str:
     metric = {"loss": "nats"}.get(results["metric"], results["metric"].replace("_", " "))
-    at = describe_budget(view, row["budget"], unit)
-    words = f"at {at}" if unit == OWN_BUDGET else f"{VIEW_WORDS[view]} ({at})"
-    text = f"{arm} − {against} = {row['difference']:+.3f} {metric}"
+    text = f"{row['arm']} − {row['against']} = {row['difference']:+.3f} {metric}"
     if row["ci95"] is not None:
         low, high = row["ci95"]
         text += f" (95 % CI {low:+.3f} to {high:+.3f}, {format_p(row['p_holm'], 'Holm p')}, {row['seeds']} seeds)"
-    return f"{text} {words}: **{row['verdict']}**" + (f", {row['caveat']}" if "caveat" in row else "")
+    text += f" {where}: **{row['verdict']}**"
+    return f"{text}, and the interval {row['caveat'].removeprefix('it ')}" if "caveat" in row else text
 
 
 def score(
-    sources: Sources, comparison: str, arm: str, metric: str | None = None, split: str | None = None,
+    sources: Sources, comparison: str, arm: str, metric: str | Sequence[str] | None = None, split: str | None = None,
     cell: str | None = None,
 ) -> str:  # fmt: skip
-    """An arm's mean over seeds with its interval; by default of the metric and split that arms are compared by."""
+    """An arm's means over seeds with intervals; by default of the metric and split that arms are compared by."""
     results, row = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
-    metric, split = metric or results["metric"], split or results["split"]
-    found = row["metrics"].get(split, {}).get(metric)
+    metrics, split = metric or results["metric"], split or results["split"]
+    found = {
+        name: row["metrics"].get(split, {}).get(name) for name in ([metrics] if isinstance(metrics, str) else metrics)
+    }
+    for name, summary in found.items():
+        if summary is None:
+            raise InputError(f"{comparison}, arm {arm}: has no {split} {name}")
+    words = ", ".join(f"{name.replace('_', ' ')} {summary_text(summary)}" for name, summary in found.items())
+    unit = f" {results['unit']}" if list(found) == ["loss"] == [results["metric"]] else ""
+    return f"{arm}: {split} {words}{unit}"
+
+
+def floor(sources: Sources, comparison: str, metric: str | None = None) -> str:
+    """What TF-IDF and logistic regression make of the same examples."""
+    results = sources.comparison(comparison)
+    metric, split = metric or results["metric"], results["split"]
+    found = ((results.get("floor") or {}).get("metrics", {}).get(split) or {}).get(metric)
     if found is None:
-        raise InputError(f"{comparison}, arm {arm}: has no {split} {metric}")
-    unit = f" {results['unit']}" if metric == results["metric"] == "loss" else ""
-    return f"{arm}: {split} {metric.replace('_', ' ')} {summary_text(found)}{unit}"
+        raise InputError(f"{comparison}: its floor has no {split} {metric}")
+    value = found["mean"] if isinstance(found, Mapping) else found
+    return f"TF-IDF and logistic regression: {split} {metric.replace('_', ' ')} {value:.3f}"
 
 
 def ranking(sources: Sources, comparison: str, metric: str | None = None) -> str:
@@ -97,7 +127,8 @@ def cost(sources: Sources, comparison: str, arm: str, against: str, of: str, cel
         return f"{arm} against {against}: {of.replace('_', ' ')} was not measured"
     values = [f"{value:.2e}" if value >= 1e9 else number(value, digits) for value in (first, second)]
     first_words, second_words = (f"{value} {unit}".rstrip() for value in values)
-    return f"{words} {first_words} ({arm}) against {second_words} ({against}): **{_times(first / second)}**"
+    times = f"roughly {_times(first / second)}" if BESIDE in words else f"**{_times(first / second)}**"
+    return f"{words} {first_words} ({arm}) against {second_words} ({against}): {times}"
 
 
 def jump(sources: Sources, comparison: str, arm: str) -> str:
@@ -115,6 +146,55 @@ def unigram_entropy(sources: Sources, comparison: str, cell: str | None = None) 
     if entropy is None:
         raise InputError(f"{comparison}: no unigram entropy was recorded")
     return f"Who knows only how frequent each token is has {entropy:.3f} nats per token"
+
+
+def data(sources: Sources, comparison: str, cell: str | None = None) -> str:
+    """How much there was to train, validate and test on."""
+    splits = sources.comparison(comparison, cell)["data"]["splits"]
+    unit = "examples" if "examples" in splits["train"] else "characters"
+    counts = ", ".join(f"{name} {split[unit]:,}" for name, split in splits.items())
+    return f"{unit.capitalize()} here: {counts}"
+
+
+def base_rate(sources: Sources, comparison: str, split: str = "validation") -> str:
+    """The loss of who knows how frequent the labels of the training data are and nothing else."""
+    splits = sources.comparison(comparison)["data"]["splits"]
+    known, met = (splits[name].get("label_shares") for name in ("train", split))
+    if not known or not met:
+        raise InputError(f"{comparison}: {split} or train has no labels")
+    loss = -sum(share * math.log(known[label]) for label, share in met.items() if share)
+    return f"Who knows only how frequent each label is in train has a {split} loss of {loss:.3f}"
+
+
+def training(sources: Sources, comparison: str, arm: str, cell: str | None = None) -> str:
+    """How an arm was trained: seeds, steps, learning rate, and what the trials of learning rates came to."""
+    results, row = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
+    settings = row["hyperparameters"]["training"]
+    seeds = len(row["metrics"][results["split"]][results["metric"]]["per_seed"])
+    text = f"{arm}: {seeds} seed{'s' * (seeds > 1)}, {row['steps']:,.0f} steps"
+    text += f" in at most {settings['max_epochs']:g} epochs" if settings.get("max_epochs") else ""
+    if row["trainable_parameters"] < row["parameters"]:
+        text += f" of {row['trainable_parameters']:,} of its {row['parameters']:,} parameters"
+    text += f", at learning rate {settings['learning_rate']:g}"
+    return text + _trials((results["tuning"] or {}).get(arm) or [])
+
+
+def _trials(trials: Sequence[Mapping[str, Any]]) -> str:
+    rate = "training.learning_rate"
+    if not trials or any(set(trial["settings"]) != {rate} for trial in trials):
+        return ""
+    tried = sorted(trials, key=lambda trial: trial["settings"][rate])
+    chosen = next(trial for trial in tried if trial["chosen"])
+    edge = {id(tried[0]): "the lowest", id(tried[-1]): "the highest"}.get(id(chosen), "one")
+    metric = (chosen.get("selection") or {}).get("metric", "loss").replace("_", " ")
+    values = ", ".join(f"{_selected(trial):.3f} at {trial['settings'][rate]:g}" for trial in tried)
+    return (
+        f", {edge} of {len(tried)} tried (validation {metric} after {short_count(chosen['tokens'])} tokens: {values})"
+    )
+
+
+def _selected(trial: Mapping[str, Any]) -> float:
+    return trial["selection"]["value"] if trial.get("selection") else trial["validation_loss"]
 
 
 def label_shares(sources: Sources, comparison: str, split: str = "test") -> str:
@@ -147,6 +227,9 @@ def _sizes(model_type: str, auto_class: str, settings: str) -> dict[str, int]:
     return {name: parameter.numel() for name, parameter in model.named_parameters()}
 
 
+# ---- measurements that are no comparisons --------------------------------------------------------------------------
+
+
 def convex_hull(sources: Sources, size: int) -> str:
     """How many random queries attend most to a key inside the hull of four others, by similarity."""
     found = sources.measurement("convex_hull/convex_hull.json")
@@ -161,16 +244,84 @@ def convex_hull(sources: Sources, size: int) -> str:
 def context_curve(sources: Sources, context: int, model: str, against: str) -> str:
     """A training step of two models at one context length."""
     models = sources.measurement("speed/context_curve.json")["models"]
-    rows = [next((r for r in models.get(name, ()) if r["context"] == context), None) for name in (model, against)]
-    if None in rows:
+    found = [
+        next((row for row in models.get(name, ()) if row["context"] == context), None) for name in (model, against)
+    ]
+    if None in found:
         raise InputError(f"context_curve: {model} and {against} were not both timed at {context}")
-    first, second = (row["median_ms"] for row in rows)
-    text = f"At context {context:,} and {rows[0]['parameters'] / 1e6:.1f} M parameters a training step takes"
-    return f"{text} {first:,.0f} ms ({model}) against {second:,.0f} ms ({against}): **{_times(first / second)}**"
+    first, second = found
+    text = f"At context {context:,} and {first['parameters'] / 1e6:.1f} M parameters a training step takes"
+    text += f" {first['median_ms']:,.0f} ms ({model}) against {second['median_ms']:,.0f} ms ({against}): "
+    rounds = min(first["rounds"], second["rounds"])
+    return f"{text}{_times(first['median_ms'] / second['median_ms'])}, by medians of {rounds} rounds"
+
+
+def benchmark(sources: Sources, case: str) -> str:
+    """A case of the benchmark: the time or memory of one side as a multiple of the other's, with its interval."""
+    path = "speed/benchmark.json"
+    found = next((row for row in sources.measurement(path)["cases"] if row["name"] == case), None)
+    if found is None:
+        raise NotMeasuredError(f"{path} has no case *{case}*")
+    low, high = found["ratio_interval"]
+    what = "time" if found.get("unit", "ms") == "ms" else "memory"
+    text = f"{case}: {found['ours']['name']} takes {_times(found['ratio'])} the {what} of {found['reference']['name']}"
+    return f"{text} (95 % interval {_ratio(low)} to {_ratio(high)}, {found['rounds']} rounds)"
+
+
+def depth(sources: Sources, comparison: str, arm: str, of: str) -> str:
+    """What `training/analyze_depth.py` found about an arm's layers; `of` is one of `DEPTH`."""
+    _one_of("of", of, DEPTH)
+    analysis = sources.measurement(f"{comparison}/depth/analysis.json")
+    if arm not in analysis["models"]:
+        raise InputError(
+            f"{comparison}: the depth of {arm} was not analysed; allowed: {', '.join(analysis['models'])}"
+        )
+    return f"{arm}: {DEPTH[of](analysis, arm)}"
+
+
+def _lesions(analysis: Mapping[str, Any], arm: str) -> str:
+    lesions = analysis["models"][arm]["lesions"]
+    words = ", ".join(f"{loss - lesions['intact']:+.2f} (layer {name})" for name, loss in lesions["layers"].items())
+    return f"leaving out a layer changes the {analysis['data']['split']} loss of {lesions['intact']:.3f} by {words}"
+
+
+def _gates(analysis: Mapping[str, Any], arm: str) -> str:
+    openings = {name: row["transform"]["by_class"] for name, row in analysis["models"][arm]["openings"].items()}
+    words = ", ".join(f"{row['masked']:.2f} and {row['not masked']:.2f} ({name})" for name, row in openings.items())
+    return f"gates are open, on masked and on other tokens, {words}"
+
+
+def _lens(analysis: Mapping[str, Any], arm: str) -> str:
+    losses = analysis["models"][arm]["iterative_estimation"]["lens_loss"]
+    return f"the loss read off before the first and after each layer is {', '.join(f'{loss:.2f}' for loss in losses)}"
+
+
+def _in_training(analysis: Mapping[str, Any], arm: str) -> str:
+    stages = next(rows for name, rows in analysis["over_training"].items() if name.startswith(f"{arm}/"))
+    first, last = stages[0], stages[-1]
+    words = [
+        f"{_lesion(first, name):+.2f} → {_lesion(last, name):+.2f} ({name})" for name in last["lesions"]["sublayers"]
+    ]
+    return (
+        f"leaving out a sublayer changes the loss, at step {first['step']:,} → {last['step']:,}, by {', '.join(words)}"
+    )
+
+
+def _lesion(stage: Mapping[str, Any], sublayer: str) -> float:
+    return stage["lesions"]["sublayers"][sublayer] - stage["lesions"]["intact"]
+
+
+DEPTH: dict[str, Callable[[Mapping[str, Any], str], str]] = {
+    "lesions": _lesions, "gates": _gates, "lens": _lens, "in_training": _in_training
+}  # fmt: skip
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.2f} times" if ratio >= 0.1 else f"{ratio:.2g} times"
+    return f"{_ratio(ratio)} times"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _one_of(what: str, value: str, allowed: Mapping[str, Any]) -> None:
@@ -178,11 +329,14 @@ def _one_of(what: str, value: str, allowed: Mapping[str, Any]) -> None:
         raise InputError(f"{what} '{value}'; allowed: {', '.join(allowed)}")
 
 
+# ---- the lookups by name -------------------------------------------------------------------------------------------
+
+
 LOOKUPS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
-        *(difference, score, ranking, cost, jump, unigram_entropy, label_shares),
-        *(parameters, convex_hull, context_curve),
+        *(difference, score, ranking, floor, cost, jump, training, data, unigram_entropy, base_rate, label_shares),
+        *(parameters, convex_hull, context_curve, benchmark, depth),
     )
 }
 
