@@ -163,7 +163,7 @@ def base_rate(sources: Sources, comparison: str, split: str = "validation") -> s
     if not known or not met:
         raise InputError(f"{comparison}: {split} or train has no labels")
     loss = -sum(share * math.log(known[label]) for label, share in met.items() if share)
-    return f"Who knows only how frequent each label is in train has a {split} loss of {loss:.3f}"
+    return f"Guessing by how frequent each label is in train has a {split} loss of {loss:.3f}"
 
 
 def training(sources: Sources, comparison: str, arm: str, cell: str | None = None) -> str:
@@ -173,10 +173,10 @@ def training(sources: Sources, comparison: str, arm: str, cell: str | None = Non
     seeds = len(row["metrics"][results["split"]][results["metric"]]["per_seed"])
     text = f"{arm}: {seeds} seed{'s' * (seeds > 1)}, {row['steps']:,.0f} steps"
     text += f" in at most {settings['max_epochs']:g} epochs" if settings.get("max_epochs") else ""
+    text += f" at learning rate {settings['learning_rate']:g}{_trials((results['tuning'] or {}).get(arm) or [])}"
     if row["trainable_parameters"] < row["parameters"]:
-        text += f" of {row['trainable_parameters']:,} of its {row['parameters']:,} parameters"
-    text += f", at learning rate {settings['learning_rate']:g}"
-    return text + _trials((results["tuning"] or {}).get(arm) or [])
+        text += f"; {row['trainable_parameters']:,} of {row['parameters']:,} parameters train"
+    return text
 
 
 def _trials(trials: Sequence[Mapping[str, Any]]) -> str:
@@ -299,16 +299,13 @@ def _lens(analysis: Mapping[str, Any], arm: str) -> str:
 def _in_training(analysis: Mapping[str, Any], arm: str) -> str:
     stages = next(rows for name, rows in analysis["over_training"].items() if name.startswith(f"{arm}/"))
     first, last = stages[0], stages[-1]
-    words = [
-        f"{_lesion(first, name):+.2f} → {_lesion(last, name):+.2f} ({name})" for name in last["lesions"]["sublayers"]
-    ]
-    return (
-        f"leaving out a sublayer changes the loss, at step {first['step']:,} → {last['step']:,}, by {', '.join(words)}"
-    )
+    words = ", ".join(f"{_lesion(first, name)} → {_lesion(last, name)} ({name})" for name in last["openings"])
+    return f"leaving out a sublayer changes the loss, at step {first['step']:,} → {last['step']:,}, by {words}"
 
 
-def _lesion(stage: Mapping[str, Any], sublayer: str) -> float:
-    return stage["lesions"]["sublayers"][sublayer] - stage["lesions"]["intact"]
+def _lesion(stage: Mapping[str, Any], sublayer: str) -> str:
+    change = stage["lesions"]["sublayers"][sublayer] - stage["lesions"]["intact"]
+    return f"{round(change, 2) + 0.0:+.2f}"  # no -0.00
 
 
 DEPTH: dict[str, Callable[[Mapping[str, Any], str], str]] = {
