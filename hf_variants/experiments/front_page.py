@@ -8,7 +8,7 @@ from typing import Any
 
 from .overview import challengers, main_test, tests_of, view_words
 from .overview_report import cells_table, difference_text, flops_text
-from .secondary import secondary_sentences
+from .secondary import answer_sentences, gradient_sentences
 from .sources import Results, Sources
 from .tables import markdown_table, number, present_columns, summary_text
 from .views import OWN_BUDGET, VIEWS
@@ -121,7 +121,7 @@ def _main_rows(results: Results, view: str) -> list[tuple[str, Mapping[str, Any]
 
 
 def _section(entry: Entry, results: Results, sources: Sources) -> str:
-    lines = verdict_lines(results) + ([] if "cells" in results else secondary_sentences(results))
+    lines = verdict_lines(results) + _beside(results)
     parts = [f"## {entry.name}", results["question"], "\n".join(f"* {line}" for line in lines)]
     parts += [_missing(results)]
     if "cells" in results:
@@ -131,6 +131,13 @@ def _section(entry: Entry, results: Results, sources: Sources) -> str:
     else:
         parts += [_arms_table(results), _about_arms(results), _links(entry.name, results["arms"])]
     return "\n\n".join(part for part in parts if part)
+
+
+def _beside(results: Results) -> list[str]:
+    """What else was measured; gradients only where there is no verdict on the metric, for want of seeds."""
+    if "cells" in results:
+        return []
+    return answer_sentences(results) + (gradient_sentences(results) if len(results["seeds"]) == 1 else [])
 
 
 def _missing(results: Results) -> str:

@@ -15,10 +15,10 @@ PART = 0.2  # of the points at which gradients were recorded: early and late in 
 
 def secondary_sentences(results: Mapping[str, Any]) -> list[str]:
     """The sentences of a comparison without cells; none where nothing of the kind was measured."""
-    return _answer_sentences(results) + _gradient_sentences(results)
+    return answer_sentences(results) + gradient_sentences(results)
 
 
-def _answer_sentences(results: Mapping[str, Any]) -> list[str]:
+def answer_sentences(results: Mapping[str, Any]) -> list[str]:
     """The share of right answers of every arm against the baseline's, paired by seed, corrected over the arms."""
     split, baseline = results["split"], results["baseline"]
     found = {arm: row["metrics"].get(split, {}).get(EXACT) for arm, row in results["arms"].items()}
@@ -36,7 +36,7 @@ def _answer_sentences(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _gradient_sentences(results: Mapping[str, Any]) -> list[str]:
+def gradient_sentences(results: Mapping[str, Any]) -> list[str]:
     """Per arm, how the first layer's gradient compares with the last one's, early and late in training."""
     sentences = []
     for arm, row in results["arms"].items():
