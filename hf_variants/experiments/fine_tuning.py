@@ -5,6 +5,7 @@ With `frozen` the encoder stays in evaluation mode. Its output for an example ne
 once, and what the head reads of it is played back in every epoch.
 """
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,23 @@ class FineTuning:
         for last in (False, True):
             reader = FeatureReader(self.model, last)
             if reader.is_enough(prepared):
-                features = {split: self._read(reader, split, e) for split, e in prepared.examples.items()}
+                features = self._features(reader, prepared)
                 self.encoder = self.model.base_model
                 setattr(self.model, self.model.base_model_prefix, PlayedEncoder(self.model.base_model))
                 return prepared.with_features(features)
         # the head reads more than one position: the encoder runs in every step, without dropout and gradient
         self.model.base_model.register_forward_pre_hook(_stay_in_evaluation)
         return prepared
+
+    def _features(self, reader: "FeatureReader", prepared: PreparedExamples) -> dict[str, dict[str, np.ndarray]]:
+        """The features of all splits: read now, or by a run before, of other seed or rate, from the same encoder."""
+        key = (reader.last, self.training.eval_batch_size, encoder_digest(self.model))
+        if key not in prepared.features:
+            read = {split: self._read(reader, split, examples) for split, examples in prepared.examples.items()}
+            prepared.features.clear()
+            prepared.features[key] = read, self.read_seconds
+        features, self.read_seconds = prepared.features[key]
+        return features
 
     def _read(self, reader: "FeatureReader", split: str, examples: TokenizedExamples) -> dict[str, np.ndarray]:
         began = time.perf_counter()
@@ -148,6 +159,15 @@ class FineTuning:
         if self.encoder is not None:
             counts["parameters"] += count_parameters(self.encoder)["parameters"]
         return counts
+
+
+def encoder_digest(model: PreTrainedModel) -> str:
+    """A hash of what a model's encoder computes: its configuration, and the names and values of its tensors."""
+    digest = hashlib.sha256(f"{type(model.base_model).__name__} {model.config.to_json_string()}".encode())
+    for name, tensor in model.base_model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _stay_in_evaluation(module: nn.Module, _: Any) -> None:

@@ -7,7 +7,7 @@ As with packed text, batch `step` of a run is a pure function of (seed, step), s
 import copy
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +162,17 @@ class LabelledEvaluation:
 
 @dataclass
 class PreparedExamples:
-    """Labelled splits, tokenizer and objective of a recipe, ready for any number of models."""
+    """Labelled splits, tokenizer and objective of a recipe, ready for any number of models.
+
+    `features` holds what the last frozen encoder read, by what it is, so that runs which share it read once.
+    """
 
     corpus: LabelledCorpus
     tokenizer: PreTrainedTokenizerBase
     objective: Any
     examples: dict[str, TokenizedExamples]
     data: DataArguments
+    features: dict[Any, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """The `data` part of a record."""

@@ -64,6 +64,29 @@ def test_played_features_give_the_logits_of_the_whole_model(model_type, tmp_path
         torch.testing.assert_close(prepared.objective.score(model, batch)["probability"], whole)
 
 
+def test_an_encoder_that_another_run_has_read_with_is_not_read_with_again(tmp_path, monkeypatch):
+    read, times = fine_tuning.FeatureReader.read, []
+    monkeypatch.setattr(fine_tuning.FeatureReader, "read", lambda *given: times.append(1) or read(*given))
+    recipe = recipe_of(tmp_path, "minbert", train="frozen")
+    prepared, model = built(recipe)
+
+    def features():
+        tuning = FineTuning(recipe.training, model)
+        tuning.freeze()
+        played = tuning.start(prepared)
+        tuning.finish(None, None)
+        assert tuning.read_seconds > 0
+        return played.examples["test"].batch(range(8))["first_hidden_state"]
+
+    first = features()
+    torch.nn.init.normal_(fine_tuning.head_parameters(model)[0])  # another seed's head
+    assert (features() == first).all() and len(times) == 3
+    with torch.no_grad():
+        next(iter(model.base_model.parameters())).mul_(2.0)
+    assert not (features() == first).all() and len(times) == 6
+    assert len(prepared.features) == 1
+
+
 def test_a_head_that_reads_every_position_keeps_its_encoder(tmp_path, monkeypatch):
     """Then the encoder stays in evaluation mode, and does not change."""
     monkeypatch.setattr(fine_tuning.FeatureReader, "is_enough", lambda *_: False)

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Runs that grow: no jump where none may be, exact resume around a growth, true costs, models that load."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,21 @@ def deepening(folder: Path, stages: list[dict] = DEEPENING, **training: Any) -> 
 BOTH = pytest.mark.parametrize("make", [diverging, deepening])
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Callable[[Any], tuple[dict[str, Any], Path]]:
+    """The record and the folder of a run to its end, made once for each kind of growth."""
+
+    @functools.cache
+    def run(make: Any) -> tuple[dict[str, Any], Path]:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        return run_recipe(make(folder), folder / "run"), folder / "run"
+
+    return run
+
+
 @BOTH
-def test_a_growth_that_changes_nothing_leaves_the_loss_where_it_was(make, tmp_path):
-    record = run_recipe(make(tmp_path), tmp_path / "run")
+def test_a_growth_that_changes_nothing_leaves_the_loss_where_it_was(make, undisturbed):
+    record, _ = undisturbed(make)
     assert [stage["step"] for stage in record["stages"]] == [6, 12]
     for stage in record["stages"]:
         assert stage["loss_after"] == pytest.approx(stage["loss_before"], abs=1e-6)
@@ -72,15 +86,15 @@ def test_a_model_may_grow_before_the_first_step(tmp_path):
 @pytest.mark.parametrize("moments", [
     [6], [7, 9], *(pytest.param(some, marks=pytest.mark.slow) for some in ([5, 4], [13, 1], [12, 8])),
 ])  # fmt: skip
-def test_killed_before_at_and_after_a_growth_a_run_ends_as_if_never_killed(make, moments, tmp_path, monkeypatch):
-    run_recipe(make(tmp_path), tmp_path / "whole")
+def test_killed_around_a_growth_a_run_ends_as_if_never_killed(make, moments, undisturbed, tmp_path, monkeypatch):
+    _, whole = undisturbed(make)
     run_with_kills(monkeypatch, make(tmp_path), tmp_path / "killed", moments)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_run(whole, tmp_path / "killed")
 
 
 @BOTH
-def test_killed_in_the_middle_of_a_growth(make, tmp_path, monkeypatch):
-    run_recipe(make(tmp_path), tmp_path / "whole")
+def test_killed_in_the_middle_of_a_growth(make, undisturbed, tmp_path, monkeypatch):
+    _, whole = undisturbed(make)
     original = loop.Loop._install
 
     def dying(self, model):
@@ -93,7 +107,7 @@ def test_killed_in_the_middle_of_a_growth(make, tmp_path, monkeypatch):
         run_recipe(make(tmp_path), tmp_path / "killed")
     monkeypatch.setattr(loop.Loop, "_install", original)
     run_recipe(make(tmp_path), tmp_path / "killed")
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_run(whole, tmp_path / "killed")
 
 
 @BOTH
