@@ -42,7 +42,7 @@ from .growing import Growing, GrowthState
 from .objectives import FixedEvaluation, evaluate_split
 from .optimizer import build_optimizer, check_optimizer, layer_gradient_norms
 from .processes import end_all, told, write_together
-from .record import MetricsFile, count_parameters, training_flops_per_token
+from .record import CHECKPOINTS, MetricsFile, count_parameters, training_flops_per_token
 from .schedule import NEVER, Phase, learning_rate
 from .sharding import agree_on_weights, blank_copy, gather, spread_again, spread_state, whole, whole_state
 from .signals import StoppedError, StopSignals
@@ -98,7 +98,7 @@ class Loop:
         self.saved = 0  # updates of the newest checkpoint of this process's life
         self._install(model)
         self.metrics = MetricsFile(folder / "metrics.jsonl", accelerator.is_main_process)
-        self.checkpoints = folder / "checkpoints"
+        self.checkpoints = folder / CHECKPOINTS
         self.best = BestModel(arguments.early_stopping, dataset.objective, self.checkpoints)
 
     def _install(self, model: torch.nn.Module) -> None:

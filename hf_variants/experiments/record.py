@@ -17,6 +17,7 @@ from .arguments import InputError
 from .durable import put_in_place
 
 SCHEMA = 1
+CHECKPOINTS = "checkpoints"  # in the folder of a run
 TOKENIZER_RECORD = "tokenizer_record.json"  # in the folder of a tokenizer that was prepared
 PLACE = (
     "event",
@@ -102,7 +103,7 @@ def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -
 
 
 def claim_folder(folder: Path, identity: dict[str, Any]) -> None:
-    """Marks `folder` as this recipe's. Raises InputError where it holds a run of another one."""
+    """Marks `folder` as this recipe's. Raises InputError where it holds another's run, or nothing says whose."""
     marker = folder / "recipe.json"
     if marker.exists():
         changed = differing_keys(read_json(marker), identity)
@@ -111,6 +112,11 @@ def claim_folder(folder: Path, identity: dict[str, Any]) -> None:
                 f"{folder}: holds a run of another recipe ({'; '.join(changed[:3])}); use another --output_dir"
             )
         return
+    if any((folder / CHECKPOINTS).glob("*")):
+        raise InputError(
+            f"{folder}: holds checkpoints, and no {marker.name} that says which recipe made them; delete the folder, "
+            "or use another --output_dir"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(marker, identity)
 

@@ -29,6 +29,7 @@ from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
 from .processes import new_accelerator, own_sharding, told
 from .record import (
+    CHECKPOINTS,
     SCHEMA,
     TOKENIZER_RECORD,
     claim_folder,
@@ -116,7 +117,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     claim_folder(folder, identity(recipe, setup.prepared))
     if (folder / "record.json").exists():
         if setup.accelerator.is_main_process:
-            remove_folder(folder / "checkpoints")  # the run may have been killed before it did that
+            remove_folder(folder / CHECKPOINTS)  # the run may have been killed before it did that
         return read_json(folder / "record.json")
     if setup.training.gradient_checkpointing:
         setup.model.gradient_checkpointing_enable()
@@ -269,7 +270,7 @@ def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict
     """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
     _save_model(folder / "final", model, prepared.tokenizer)
     write_json(folder / "record.json", record)
-    remove_folder(folder / "checkpoints")
+    remove_folder(folder / CHECKPOINTS)
 
 
 def _save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -74,6 +74,13 @@ def test_a_killed_run_ends_as_if_never_killed(tmp_path, monkeypatch, moments):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+def test_checkpoints_without_a_word_on_whose_they_are_are_refused(tmp_path):
+    (tmp_path / "run" / "checkpoints" / "update-000000003").mkdir(parents=True)
+    with pytest.raises(InputError, match="run: holds checkpoints, and no recipe.json"):
+        run_recipe(tiny_recipe(tmp_path), tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]
+
+
 def test_a_kill_inside_a_checkpoint_write_leaves_the_previous_one(tmp_path, monkeypatch):
     recipe = tiny_recipe(tmp_path)
     run_recipe(recipe, tmp_path / "whole")
