@@ -65,11 +65,11 @@ def difference(
 def _difference_text(row: Mapping[str, Any], results: Results, where: str) -> str:
     metric = {"loss": "nats"}.get(results["metric"], results["metric"].replace("_", " "))
     text = f"{row['arm']} − {row['against']} = {row['difference']:+.3f} {metric}"
-    if row["ci95"] is not None:
+    if row["p_holm"] is not None:
         low, high = row["ci95"]
         text += f" (95 % CI {low:+.3f} to {high:+.3f}, {format_p(row['p_holm'], 'Holm p')}, {row['seeds']} seeds)"
     text += f" {where}: **{row['verdict']}**"
-    return f"{text}, and the interval {row['caveat'].removeprefix('it ')}" if "caveat" in row else text
+    return f"{text} ({row['caveat']})" if "caveat" in row else text
 
 
 def score(
