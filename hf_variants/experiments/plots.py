@@ -30,6 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, GRID = "#333333", "#dddddd"
 CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
 _SECOND = {"markerfacecolor": "white", "linestyle": "--"}
+_ALIKE = 0.05  # costs that differ by less share one narrow stretch of an axis
 _MARK = {
     "linestyle": "none", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.8, "capsize": 3,
     "elinewidth": 1.2, "zorder": 5,
@@ -204,6 +205,9 @@ def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float
                 [cost[arm]], [point["mean"]], interval_errors([point]), color=color, marker=marker, label=arm, **_MARK
             )
     axis.margins(x=0.15, y=0.15)
+    low, high = min(cost.values()), max(cost.values())
+    if high < (1 + _ALIKE) * low:  # or an axis would be stretched until rounding looks like a difference
+        axis.set_xlim(low * (1 - _ALIKE), high * (1 + _ALIKE))
     tidy_axis(axis)
 
 
@@ -229,7 +233,8 @@ def figure_legend(figure: Figure, axis: Axes) -> None:
     lines = [index for index, handle in enumerate(handles) if isinstance(handle, Line2D)]
     order = [index for index in range(len(handles)) if index not in lines] + lines
     handles, labels = [handles[index] for index in order], [labels[index] for index in order]
-    columns = min(4, max(2, len(handles)))
+    room = figure.get_figwidth() / (0.6 + 0.08 * max(map(len, labels), default=1))  # inches: marker, letters
+    columns = max(1, min(4, len(handles), int(room)))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 
