@@ -64,6 +64,7 @@ def test_context_lengths(tmp_path):
     assert plot_context_length(mixed, tmp_path / "c.png").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_pyplot_is_not_imported():
     drawing = ("plots", "classification_plots", "growth_plots", "depth_plots", "architecture")
     imports = ", ".join(f"hf_variants.experiments.{name}" for name in drawing)

@@ -203,7 +203,7 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("updates", [2, *(pytest.param(late, marks=pytest.mark.slow) for late in (7, 16)), 12])
+@pytest.mark.parametrize("updates", [2, *(pytest.param(late, marks=pytest.mark.slow) for late in (7, 12, 16))])
 def test_a_killed_run_ends_as_an_undisturbed_one(mode, updates, tmp_path, monkeypatch):
     changes = MODES[mode] | {"training.early_stopping": 3}
     recipe = labelled_recipe(tmp_path, changes)

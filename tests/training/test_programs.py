@@ -242,7 +242,7 @@ def test_an_interrupted_run_that_is_then_changed_loses_nothing(tmp_path, capfd, 
     assert tree(tmp_path / "out") == before
 
 
-@pytest.mark.parametrize("wrong", ["recipe", "output"])
+@pytest.mark.parametrize("wrong", ["recipe", pytest.param("output", marks=pytest.mark.slow)])
 def test_one_line_also_from_a_process_of_its_own(tmp_path, wrong):
     (tmp_path / "file.txt").write_text("")
     recipe = write_recipe(tmp_path, **({"training": {"learning_rat": 1}} if wrong == "recipe" else {}))
