@@ -11,7 +11,7 @@ from typing import Any
 
 from . import significance
 from .significance import BETTER, EQUAL, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
-from .views import OWN_BUDGET, VIEWS, as_paired, describe_budget
+from .views import OWN_BUDGET, VIEWS, as_paired, describe_budget, holm_of_rows, what_is_tested
 
 SCHEMA = 1
 VIEW_WORDS = {
@@ -48,7 +48,7 @@ def build_overview(about: Mapping[str, Any], results: Mapping[str, Mapping[str, 
     `results` the results of those cells whose baseline has a finished run.
     """
     cells = {name: _cell(name, about["cells"][name], found) for name, found in results.items()}
-    count = _correct([row for cell in cells.values() for row in cell["tests"]])
+    count = _correct(cells)
     for name, cell in cells.items():
         for row in cell["tests"]:
             row["verdict"] = significance.verdict(
@@ -124,11 +124,13 @@ def _tests(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(seen.values())
 
 
-def _correct(rows: list[dict[str, Any]]) -> int:
-    """Sets `p_holm` of every row, corrected over all of them; returns how many tests that were."""
-    for row, p in zip(rows, significance.holm([row["p"] for row in rows]), strict=True):
+def _correct(cells: Mapping[str, Mapping[str, Any]]) -> int:
+    """Sets `p_holm` of every row, corrected over all cells; returns how many tests that were."""
+    rows = [row for cell in cells.values() for row in cell["tests"]]
+    named = [row | {"against": (name, row["against"])} for name, cell in cells.items() for row in cell["tests"]]
+    for row, p in zip(rows, holm_of_rows(named), strict=True):
         row["p_holm"] = p
-    return sum(row["p"] is not None for row in rows)
+    return len({what_is_tested(row) for row in named if row["p"] is not None})
 
 
 def main_test(cell: Mapping[str, Any], view: str, arm: str, against: str | None = None) -> Mapping[str, Any] | None:

@@ -267,9 +267,14 @@ def _with_verdicts(rows: list[dict[str, Any]], lower_is_better: bool) -> list[di
     ]
 
 
+def what_is_tested(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row tests: equal for rows that stand for the same runs under other names."""
+    return tuple(row[key] for key in ("against", "budget", "difference", "p"))
+
+
 def holm_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
     """Holm's p of rows; those that stand for the same runs are one test, for instance arms that part later on."""
-    tests = [(row["against"], row["budget"], row["difference"], row["p"]) for row in rows]
+    tests = [what_is_tested(row) for row in rows]
     distinct = list(dict.fromkeys(tests))
     corrected = dict(zip(distinct, significance.holm([p for *_, p in distinct]), strict=True))
     return [corrected[test] for test in tests]

@@ -38,6 +38,17 @@ def test_holm_is_over_all_tests_of_all_cells():
     assert smallest["p_holm"] == pytest.approx(18 * smallest["p"])
 
 
+def test_an_arm_that_is_another_under_a_second_name_makes_no_tests_more():
+    twin = [r | {"arm": "twin", "seconds": 1 + r["seconds"]} for r in sample.records() if r["arm"] == "highway"]
+    comparison = sample.comparison()
+    comparison["arms"]["twin"] = comparison["arms"]["highway"]
+    overview = sample.overview_of(a=build_results(comparison, sample.records() + twin), b=of_seeds(0, 1, 2))
+    rows = [row for row in all_tests(overview) if row["view"] == "equal_tokens"]
+    p_of = {(row["arm"], row["budget"]): row["p_holm"] for row in rows[:6]}
+    assert all(p == p_of["highway", budget] for (arm, budget), p in p_of.items() if arm == "twin")
+    assert overview["tests_corrected"] < len(all_tests(overview))
+
+
 def test_what_one_cell_detects_may_not_hold_over_many():
     alone = sample.overview_of(first=of_seeds(0, 1, 2))
     row = main_test(alone["cells"]["first"], "equal_tokens", "highway")
