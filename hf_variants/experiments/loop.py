@@ -46,6 +46,7 @@ from .record import CHECKPOINTS, MetricsFile, count_parameters, training_flops_p
 from .schedule import NEVER, Phase, learning_rate
 from .sharding import agree_on_weights, blank_copy, gather, spread_again, spread_state, whole, whole_state
 from .signals import StoppedError, StopSignals
+from .zero import Zero
 
 INTERRUPTED = 1000  # what a process that got SIGINT adds to the count of those asked to stop
 PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)  # each process has a whole model
@@ -74,7 +75,8 @@ class Progress:
 class Loop:
     """Runs the phases of one run from wherever `folder` says it stands.
 
-    `shard(model)` spreads a model over the processes, in place (sharding.py); without it Accelerate decides.
+    `shard(model)` spreads a model over the processes, in place (sharding.py); `zero` does so with DeepSpeed (zero.py);
+    without them Accelerate decides.
     """
 
     def __init__(
@@ -89,11 +91,12 @@ class Loop:
         on_snapshot: Any = None,
         growing: Growing | None = None,
         shard: Callable[[torch.nn.Module], None] | None = None,
+        zero: Zero | None = None,
     ) -> None:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
         self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
         self.growing, self.length = growing, dataset.order.typical_length
-        self.shard, self.is_sharded = shard, shard is not None
+        self.shard, self.zero, self.is_sharded = shard, zero, shard is not None or zero is not None
         self.progress, self.signals, self.asked_to_stop = Progress(), StopSignals(), 0
         self.saved = 0  # updates of the newest checkpoint of this process's life
         self._install(model)
@@ -111,24 +114,31 @@ class Loop:
         if self.is_sharded:
             agree_on_weights(model)
             self.blank = blank_copy(model)
-        if self.shard is not None:
-            self.shard(model)
-        self.optimizer = build_optimizer(model, self.arguments)
-        if self.shard is not None and not self.accelerator.is_fsdp2:  # Accelerate would take it for a whole one
-            self.model, self.optimizer = model, self.accelerator.prepare(self.optimizer)
-        else:
-            self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self.model, self.optimizer = self._spread(model)
         self.parameters = list(self.model.parameters())
+        self._backward = self.accelerator.backward if self.zero is None else self.zero.backward
         self._clip, self._updater = self.accelerator.clip_grad_norm_, self.optimizer
         if self.accelerator.distributed_type in PLAIN and not self.is_sharded and self.accelerator.scaler is None:
             # Here Accelerate's wrappers change nothing, but look for packages on the disk in every step.
             self._clip, self._updater = torch.nn.utils.clip_grad_norm_, self.optimizer.optimizer
 
+    def _spread(self, model: torch.nn.Module) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        """Spreads a whole model over the processes as asked. Returns what to call instead of it, and its optimizer."""
+        if self.zero is not None:
+            return self.zero.install(model)
+        if self.shard is not None:
+            self.shard(model)
+        optimizer = build_optimizer(model, self.arguments)
+        if self.shard is not None and not self.accelerator.is_fsdp2:  # Accelerate would take it for a whole one
+            return model, self.accelerator.prepare(optimizer)
+        return self.accelerator.prepare(model, optimizer)
+
     def _whole_model(self, everywhere: bool = False) -> torch.nn.Module | None:
         """The model with whole parameters, on the main process or on all; every process must call this."""
         if not self.is_sharded:
             return self.plain_model
-        return gather(self.plain_model, self.blank, everywhere or self.accelerator.is_main_process)
+        get = whole if self.zero is None else self.zero.whole
+        return gather(self.plain_model, self.blank, everywhere or self.accelerator.is_main_process, get)
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
@@ -143,6 +153,8 @@ class Loop:
                 self._run_phase(self.phases[self.progress.phase])
         check_optimizer(self.plain_model, self.optimizer)
         self.plain_model = self._whole_model(everywhere=True)
+        if self.zero is not None:
+            self.zero.release()
         if self.growing is not None:
             self.growing.finish(self.plain_model)
         return self.progress
@@ -217,19 +229,26 @@ class Loop:
             with self.accelerator.autocast():
                 loss = self.dataset.objective.losses(self.model, batch)["loss"].sum() / weight
             # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
-            self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
-            if self.accelerator.sync_gradients and self.arguments.max_grad_norm is not None:
-                self.grad_norm = whole(self._clip(self.parameters, self.arguments.max_grad_norm))
-                if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
-                    self._finite(self.grad_norm, "gradient norm")
-            if self.accelerator.sync_gradients and self.arguments.log_layer_gradients and self._logs_next():
-                limit = self.arguments.max_grad_norm
-                clipped = 1.0 if limit is None else max(1.0, float(self.grad_norm) / limit)
-                self.layer_norms = layer_gradient_norms(self.plain_model, clipped)
+            self._backward(loss * self.dataset.parts * self.dataset.world)
             if self.accelerator.sync_gradients:
-                self._updater.step()
-                self._updater.zero_grad()
+                self._update()
         return loss.detach()
+
+    def _update(self) -> None:
+        """Clips the gradients and updates the weights. Raises DivergedError before a bad gradient reaches them."""
+        limit = self.arguments.max_grad_norm
+        if self.zero is not None:
+            self.grad_norm = self._finite(self.zero.update(), "gradient norm")
+            return
+        if limit is not None:
+            self.grad_norm = whole(self._clip(self.parameters, limit))
+            if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
+                self._finite(self.grad_norm, "gradient norm")
+        if self.arguments.log_layer_gradients and self._logs_next():
+            clipped = 1.0 if limit is None else max(1.0, float(self.grad_norm) / limit)
+            self.layer_norms = layer_gradient_norms(self.plain_model, clipped)
+        self._updater.step()
+        self._updater.zero_grad()
 
     def _finite(self, value: torch.Tensor | float, what: str) -> float:
         """The value as a number; raises DivergedError before a bad one reaches weights or a checkpoint."""
@@ -420,7 +439,7 @@ class Loop:
         if stage != self.progress.growth.stage:
             model = self.growing.at(stage).to(self.accelerator.device)
         else:
-            model = gather(self.plain_model, self.blank, keep=True)
+            model = self._whole_model(everywhere=True)
         load_weights(folder, model)
         return model
 

@@ -14,13 +14,13 @@ from accelerate.utils import DistributedType, broadcast_object_list
 from accelerate.utils.environment import parse_flag_from_env
 from torch import nn
 
+from . import zero
 from .arguments import InputError, Recipe
 from .checkpoints import WRITE_ERRORS, newest_checkpoint
 from .sharding import shard
 from .signals import StoppedError
 
 REFUSED = {  # what keeps state where our checkpoints would miss it: the launcher's flag for it, and its name
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
 }
 
@@ -30,19 +30,20 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
 
     Raises InputError where the recipe can't be run so, or the processes would run by themselves.
     """
-    _check_environment()
-    AcceleratorState._reset_state()
     training, world = recipe.training, int(os.environ.get("WORLD_SIZE", 1))
+    _check_environment(recipe, world)
+    AcceleratorState._reset_state()
     try:
-        accelerator = Accelerator(
-            # not told so, Accelerate ignores that there are several processes on a CPU
-            cpu=world > 1 and not torch.accelerator.is_available(),
-            mixed_precision=training.mixed_precision,
-            gradient_accumulation_steps=training.gradient_accumulation_steps,
-            log_with=training.trackers or None,
-            project_dir=folder,
-            dynamo_backend="inductor" if training.torch_compile else None,
-        )
+        with zero.hidden():
+            accelerator = Accelerator(
+                # not told so, Accelerate ignores that there are several processes on a CPU
+                cpu=world > 1 and not torch.accelerator.is_available(),
+                mixed_precision=training.mixed_precision,
+                gradient_accumulation_steps=training.gradient_accumulation_steps,
+                log_with=training.trackers or None,
+                project_dir=folder,
+                dynamo_backend="inductor" if training.torch_compile else None,
+            )
     except (ValueError, ImportError) as error:
         raise InputError(f"training: {error}") from None
     if accelerator.num_processes != world:
@@ -59,13 +60,15 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
     return accelerator
 
 
-def _check_environment() -> None:
+def _check_environment(recipe: Recipe, world: int) -> None:
     """On a CPU Accelerate ignores these, so its state doesn't tell."""
     for flag, name in REFUSED.items():
         if parse_flag_from_env(flag):
-            raise InputError(f"{name}: its state has no place in our checkpoints; allowed: one process, DDP, FSDP2")
+            raise InputError(f"{name}: its state has no place in our checkpoints; allowed: DDP, FSDP2, DeepSpeed")
     if _wants_sharding() and os.environ.get("FSDP_VERSION", "1") != "2":
         raise InputError("FSDP: version 1 is not supported; set fsdp_version: 2 (training/launch/fsdp2.yaml)")
+    if zero.is_wanted():
+        zero.check(recipe, world)
 
 
 def _wants_sharding() -> bool:

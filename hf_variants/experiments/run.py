@@ -45,6 +45,7 @@ from .record import (
 from .schedule import Phase, in_steps, plan, total_steps
 from .stages import Stage
 from .word_vectors import found_vectors
+from .zero import Zero, is_wanted
 
 BOOKKEEPING = ("workers", "trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
                "log_layer_gradients", "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
@@ -224,7 +225,8 @@ def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -
             _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
     about = (setup.phases, folder, snapshot, setup.growing, own_sharding(accelerator))
-    return Loop(accelerator, setup.model, dataset, evaluations, training, *about)
+    zero = Zero(accelerator, training) if is_wanted() else None
+    return Loop(accelerator, setup.model, dataset, evaluations, training, *about, zero)
 
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
