@@ -52,6 +52,8 @@ def new_accelerator(recipe: Recipe, folder: Path) -> Accelerator:
         )
     if training.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise InputError("training.mixed_precision: fp16 does nothing on a CPU; allowed there: no, bf16")
+    if zero.is_wanted():
+        zero.keep_to(accelerator.device)
     per_step = accelerator.num_processes * training.gradient_accumulation_steps
     if training.batch_size % per_step:
         raise InputError(

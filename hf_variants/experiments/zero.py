@@ -56,6 +56,11 @@ def is_wanted() -> bool:
     return parse_flag_from_env(FLAG)
 
 
+def is_installed() -> bool:
+    """Whether DeepSpeed can be imported."""
+    return importlib.util.find_spec("deepspeed") is not None
+
+
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
     """Nothing that looks into the environment in here hears of DeepSpeed."""
@@ -67,10 +72,15 @@ def hidden() -> Iterator[None]:
             os.environ[FLAG] = flag
 
 
+def keep_to(device: torch.device) -> None:
+    """Has DeepSpeed use the kind of device that the run uses; it decides when it is imported, and would look."""
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+
+
 def check(recipe: Recipe, world: int) -> None:
     """Raises InputError where a recipe cannot be trained under ZeRO by `world` processes."""
     training = recipe.training
-    if importlib.util.find_spec("deepspeed") is None:
+    if not is_installed():
         raise InputError(f"DeepSpeed: {INSTALL}")
     if world < 2:
         raise InputError(f"DeepSpeed: num_processes is {world}, and ZeRO shares a model; allowed: 2 or more")
@@ -109,7 +119,7 @@ def _check_sections(given: dict[str, Any], ours: dict[str, Any]) -> None:
     allowed = ("zero_optimization", *FROM_RECIPE, *PRECISION, *IGNORED)
     for name, value in given.items():
         if name not in allowed:
-            raise InputError(f"DeepSpeed: '{name}' in its configuration; the recipe says that, allowed: {allowed}")
+            raise InputError(f"DeepSpeed: '{name}' in its configuration; allowed: {', '.join(allowed)}")
         default = 1 if name == "gradient_accumulation_steps" else None  # Accelerate's, where a file doesn't say
         if name in FROM_RECIPE and value not in ("auto", default, ours[name]):
             raise InputError(f"DeepSpeed: {name} is {value}, and {ours[name]} by the recipe; allowed: auto")
@@ -141,7 +151,6 @@ class Zero:
     """DeepSpeed's engine, made again for every model that the loop installs."""
 
     def __init__(self, accelerator: Accelerator, training: TrainingArguments) -> None:
-        os.environ.setdefault("DS_ACCELERATOR", accelerator.device.type)  # else it looks, and says what it found
         self.accelerator, self.training = accelerator, training
         self.settings = settings(training, accelerator.num_processes)
         self.engine: Any = None
@@ -194,6 +203,7 @@ class Zero:
         state = next(iter(self.engine.basic_optimizer.state.values()), None)
         if state is None:  # no step has been done
             return
+        self._link()
         for group in optimizer.param_groups:
             for p in group["params"]:
                 optimizer.state[p] = {"step": state["step"].clone()} | {name: Moment(p, name) for name in MOMENTS}
@@ -207,17 +217,26 @@ class Zero:
             raise InputError("DeepSpeed: some parameters have trained longer than others; allowed: FSDP2, DDP")
         if not steps:
             return
-        zero, [step] = self.engine.optimizer, steps
-        stage_3 = self.settings["zero_optimization"]["stage"] == 3
-        for flat in zero.fp32_partitioned_groups_flat if stage_3 else zero.single_partition_of_fp32_groups:
+        for flat in self._flats():
             moments = {name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS}
-            self.engine.basic_optimizer.state[flat] = {"step": torch.tensor(step, device=flat.device)} | moments
-        if not stage_3:  # it looks for the state when the first step is done
-            zero._hp_optimizer_states_linked = False
-            zero._lazy_init_hp_params_optimizer_state()
+            self.engine.basic_optimizer.state[flat] = {"step": torch.tensor(*steps, device=flat.device)} | moments
+        self._link()
         for parameter, values in known.items():
             for name in MOMENTS:
                 Moment(parameter, name).set(values[name])
+
+    def _flats(self) -> list[torch.Tensor]:
+        """This process's parts of the parameters, as DeepSpeed's optimizer has them."""
+        zero = self.engine.optimizer
+        is_3 = self.settings["zero_optimization"]["stage"] == 3
+        return zero.fp32_partitioned_groups_flat if is_3 else zero.single_partition_of_fp32_groups
+
+    def _link(self) -> None:
+        """Has stage 2 look where the moments lie: it does so once, when the first of the groups has been stepped."""
+        zero = self.engine.optimizer
+        if self.settings["zero_optimization"]["stage"] == 2:
+            zero._hp_optimizer_states_linked = False
+            zero._lazy_init_hp_params_optimizer_state()
 
 
 @dataclass

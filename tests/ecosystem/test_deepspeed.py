@@ -1,7 +1,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """ZeRO on two CPU processes (gloo): the losses of one plain process, and checkpoints that both go on from."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,16 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hf_variants.experiments.arguments import Recipe
 from hf_variants.experiments.record import read_json, read_metrics
+from hf_variants.experiments.zero import is_installed
 from tests.experiments.test_growing import LAYERS, recipe
 from tests.experiments.test_processes import LONG, QUIET, STEPS, losses, run, seen, watch
 from tests.experiments.tiny import MODEL, tiny_recipe
+from tests.training.test_launch import ACCELERATE, start
 
 pytestmark = [
     pytest.mark.ecosystem,
-    pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="DeepSpeed spreads the model"),
+    pytest.mark.skipif(not is_installed(), reason="DeepSpeed spreads the model"),
 ]
 CLIPPED = LONG | {"gradient_accumulation_steps": 2, "max_grad_norm": 0.5}
 
@@ -61,21 +63,25 @@ def watch_zero(folder: Path, *rest: Any) -> None:
     watch(folder, *rest)
 
 
+def data(folder: Path) -> list[tuple[int, list[list[int]]]]:
+    """The rows of each step, in an order that does not depend on who read them in which micro-batch."""
+    return [(line["step"], sorted(line["rows"])) for line in seen(folder)]
+
+
 @pytest.mark.parametrize("make", [encoder, decoder])
 def test_two_processes_under_zero_have_the_losses_of_one(make, tmp_path):
     plain = tmp_path / "one"
     assert run(make(tmp_path), plain, 1, prepare=watch_zero) == [0]
-    rows, whole = [line["rows"] for line in seen(plain)], read_json(plain / "held-0.json")
+    rows, whole = data(plain), read_json(plain / "held-0.json")
     assert len(losses(plain / "run")) == STEPS
     for stage in (2, 3):
         folder = tmp_path / f"zero{stage}"
         assert run(make(tmp_path), folder, 2, prepare=watch_zero, **zero(tmp_path, stage)) == [0, 0]
-        shared = seen(folder)
-        assert {(line["processes"], line["model"]) for line in shared} == {(2, "DeepSpeedEngine")}
+        assert {(line["processes"], line["model"]) for line in seen(folder)} == {(2, "DeepSpeedEngine")}
         held = read_json(folder / "held-0.json")
         assert held["moments"] < 0.6 * whole["moments"]
         assert held["weights"] == (0 if stage == 3 else whole["weights"])
-        assert [line["rows"] for line in shared] == rows
+        assert data(folder) == rows
         assert losses(folder / "run") == pytest.approx(losses(plain / "run"), abs=1e-5)
         norms = [[m["grad_norm"] for m in read_metrics(f / "run" / "metrics.jsonl") if m["event"] == "train"]
                  for f in (plain, folder)]  # fmt: skip
@@ -103,8 +109,81 @@ def test_a_run_goes_on_without_zero_and_back(make, stage, tmp_path):
     assert run(make(tmp_path), mixed, 1, (7, 0, signal.SIGTERM)) == [143]
     assert run(make(tmp_path), mixed, 2, (10, 0, signal.SIGINT), **environment) == [130, 130]
     assert run(make(tmp_path), mixed, 2, **environment) == [0, 0]
-    one, several = seen(whole), seen(mixed)
-    assert [(line["step"], line["rows"]) for line in one] == [(line["step"], line["rows"]) for line in several]
-    assert [line["processes"] for line in several] == [2] * 18 + [1] * 7 + [2] * 25
+    assert data(mixed) == data(whole)
+    assert [line["processes"] for line in seen(mixed)] == [2] * 18 + [1] * 7 + [2] * 25
     assert losses(mixed / "run") == pytest.approx(losses(whole / "run"), abs=1e-5)
     same_model(whole / "run" / "final", mixed / "run" / "final")
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_moments_and_weights_may_lie_in_main_memory(stage, tmp_path):
+    cpu = {"device": "cpu"}
+    offload = {"offload_optimizer": cpu} | ({"offload_param": cpu} if stage == 3 else {})
+    plain, folder, short = tmp_path / "one", tmp_path / "offloaded", {"max_steps": 10, "eval_every": 5}
+    assert run(encoder(tmp_path, **short), plain, 1) == [0]
+    environment = zero(tmp_path, stage, **offload)
+    assert run(encoder(tmp_path, **short), folder, 2, (4, 0, signal.SIGTERM), **environment) == [143, 143]
+    assert run(encoder(tmp_path, **short), folder, 2, **environment) == [0, 0]
+    assert losses(folder / "run") == pytest.approx(losses(plain / "run"), abs=1e-5)
+
+
+def test_the_best_model_and_snapshots_are_whole(tmp_path):
+    plain, folder = tmp_path / "one", tmp_path / "zero"
+    made = encoder(tmp_path, learning_rate=0.05, early_stopping=2, eval_every=3, snapshot_every=6)
+    assert run(made, plain, 1) == [0]
+    assert run(made, folder, 2, **zero(tmp_path, 3)) == [0, 0]
+    events = [[line["event"] for line in read_metrics(f / "run" / "metrics.jsonl")] for f in (plain, folder)]
+    assert events[0] == events[1] and len(losses(plain / "run")) < STEPS
+    for name in ("final", "snapshots/step-00000006"):
+        same_model(plain / "run" / name, folder / "run" / name)
+
+
+def test_a_diverged_run_keeps_the_checkpoints_before(tmp_path):
+    made = encoder(tmp_path, learning_rate=1e25, warmup_steps=0, checkpoint_every=1, max_grad_norm=None)
+    assert run(made, tmp_path, 2, **zero(tmp_path, 2)) == [2, 2]
+    log = (tmp_path / "run-0.log").read_text()
+    assert "error: training: the gradient norm is inf at step" in log and "Traceback" not in log
+    for path in (tmp_path / "run" / "checkpoints").glob("update-*/model.safetensors"):
+        assert all(torch.isfinite(value).all() for value in load_file(path).values())
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_autocast_is_not_switched_off(stage, tmp_path):
+    made = encoder(tmp_path, max_steps=4, eval_every=2, mixed_precision="bf16")
+    assert run(made, tmp_path, 2, prepare=watch_autocast, **zero(tmp_path, stage)) == [0, 0]
+    assert set((tmp_path / "types-0.txt").read_text().split()) == {"torch.bfloat16"}
+
+
+def watch_autocast(folder: Path, *rest: Any) -> None:
+    """Has this process tell DeepSpeed that autocast is on, as on a GPU, and write down what a layer computes in."""
+    from hf_variants.experiments import zero
+
+    asked, original, rank = torch.is_autocast_enabled, zero.Zero.install, int(os.environ["RANK"])
+    torch.is_autocast_enabled = lambda *device: asked(*device) if device else True
+
+    def install(self: Any, model: torch.nn.Module) -> Any:
+        def note(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            with (folder / f"types-{rank}.txt").open("a") as file:
+                file.write(f"{output.dtype}\n")
+
+        next(m for m in model.modules() if isinstance(m, torch.nn.Linear)).register_forward_hook(note)
+        return original(self, model)
+
+    zero.Zero.install = install
+
+
+def test_what_is_not_supported_ends_with_exit_code_2(tmp_path):
+    made = encoder(tmp_path, log_layer_gradients=True)
+    assert run(made, tmp_path, 2, **zero(tmp_path, 2)) == [2, 2]
+    words = "error: training.log_layer_gradients: is not supported under DeepSpeed; allowed: false, or FSDP2, DDP"
+    assert [line for line in (tmp_path / "run-0.log").read_text().splitlines() if line.startswith("error")] == [words]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_the_launcher_starts_it(stage, tmp_path):
+    launcher = [*ACCELERATE, f"training/launch/deepspeed_zero{stage}.yaml"]
+    code = start(launcher, tmp_path).wait()
+    assert code == 0, (tmp_path / "log").read_text()
+    assert read_json(tmp_path / "run" / "record.json")["environment"]["processes"] == 2
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 6 + 1 + 2  # written once

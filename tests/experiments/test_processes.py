@@ -181,7 +181,7 @@ def limit_file_size(size: int) -> None:
 
 
 @pytest.mark.parametrize(("environment", "words"), [
-    ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed: its state has no place in our checkpoints"),
+    ({"ACCELERATE_USE_MEGATRON_LM": "true"}, "Megatron-LM: its state has no place in our checkpoints"),
     ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: version 1 is not supported"),
     ({"WORLD_SIZE": "2"}, "2 processes were started, but Accelerate has each run alone"),
 ])  # fmt: skip
