@@ -46,7 +46,7 @@ $(ECOSYSTEM)/.installed: $(STAMP)
 	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[ecosystem]"
 	@touch $@
 
-test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers
+test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers, DeepSpeed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest -q -m ecosystem tests/ecosystem
 
 test-min-versions: $(STAMP) ## load every model with torch and transformers alone, the oldest and the newest we support

@@ -35,7 +35,7 @@ def encoder(folder: Path, **training: Any) -> Recipe:
 
 def decoder(folder: Path, **training: Any) -> Recipe:
     overrides = LAYERS | QUIET | {"num_hidden_layers": 2}
-    return recipe(folder, {"type": "nanogpt", "overrides": overrides}, [], **CLIPPED, **training)
+    return recipe(folder, {"type": "nanogpt", "overrides": overrides}, [], **CLIPPED | training)
 
 
 def zero(folder: Path, stage: int, **changes: Any) -> dict[str, str]:
@@ -103,16 +103,17 @@ def same_model(expected: Path, found: Path) -> None:
 @pytest.mark.parametrize("stage", [2, 3])
 @pytest.mark.parametrize("make", [encoder, decoder])
 def test_a_run_goes_on_without_zero_and_back(make, stage, tmp_path):
-    whole, mixed, environment = tmp_path / "whole", tmp_path / "mixed", zero(tmp_path, stage)
-    assert run(make(tmp_path), whole, 1) == [0]
-    assert run(make(tmp_path), mixed, 2, (18, 1, signal.SIGTERM), **environment) == [143, 143]
-    assert run(make(tmp_path), mixed, 1, (7, 0, signal.SIGTERM)) == [143]
-    assert run(make(tmp_path), mixed, 2, (10, 0, signal.SIGINT), **environment) == [130, 130]
-    assert run(make(tmp_path), mixed, 2, **environment) == [0, 0]
-    assert data(mixed) == data(whole)
-    assert [line["processes"] for line in seen(mixed)] == [2] * 18 + [1] * 7 + [2] * 25
-    assert losses(mixed / "run") == pytest.approx(losses(whole / "run"), abs=1e-5)
-    same_model(whole / "run" / "final", mixed / "run" / "final")
+    made = make(tmp_path, max_steps=20, eval_every=10)
+    plain, mixed, environment = tmp_path / "plain", tmp_path / "mixed", zero(tmp_path, stage)
+    assert run(made, plain, 1) == [0]
+    assert run(made, mixed, 2, (7, 1, signal.SIGTERM), **environment) == [143, 143]
+    assert run(made, mixed, 1, (3, 0, signal.SIGTERM)) == [143]
+    assert run(made, mixed, 2, (4, 0, signal.SIGINT), **environment) == [130, 130]
+    assert run(made, mixed, 2, **environment) == [0, 0]
+    assert data(mixed) == data(plain)
+    assert [line["processes"] for line in seen(mixed)] == [2] * 7 + [1] * 3 + [2] * 10
+    assert losses(mixed / "run") == pytest.approx(losses(plain / "run"), abs=1e-5)
+    same_model(plain / "run" / "final", mixed / "run" / "final")
 
 
 @pytest.mark.parametrize("stage", [2, 3])
