@@ -29,6 +29,7 @@ from .arguments import InputError, Recipe, TrainingArguments
 from .optimizer import build_optimizer
 
 FLAG = "ACCELERATE_USE_DEEPSPEED"
+PARTS = "ACCELERATE_GRADIENT_ACCUMULATION_STEPS"  # Accelerate would take it instead of the recipe's
 INSTALL = "it is not installed; pip install 'deepspeed>=0.19.8,<0.20'"
 STAGES = (2, 3)
 OFFLOADS = ("none", "cpu")
@@ -63,13 +64,12 @@ def is_installed() -> bool:
 
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
-    """Nothing that looks into the environment in here hears of DeepSpeed."""
-    flag = os.environ.pop(FLAG, None)
+    """Nothing that looks into the environment in here hears of DeepSpeed, or of its number of micro-batches."""
+    hidden = {name: os.environ.pop(name) for name in (FLAG, PARTS) if name in os.environ}
     try:
         yield
     finally:
-        if flag is not None:
-            os.environ[FLAG] = flag
+        os.environ.update(hidden)
 
 
 def keep_to(device: torch.device) -> None:
@@ -136,7 +136,7 @@ def _zero_section(given: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"DeepSpeed: the ZeRO stage is {zero.get('stage')}; allowed: 2, 3")
     for name in ("offload_optimizer", "offload_param"):
         section = zero.pop(name, None) or {}
-        device = section.get("device") or "none"
+        device = section.get("device", "none")
         if device not in OFFLOADS or section.get("ratio", 1.0) != 1.0:
             raise InputError(f"DeepSpeed: {name} to {device}; allowed: {', '.join(OFFLOADS)}, without a ratio")
         if device == "cpu":
@@ -151,9 +151,16 @@ class Zero:
     """DeepSpeed's engine, made again for every model that the loop installs."""
 
     def __init__(self, accelerator: Accelerator, training: TrainingArguments) -> None:
+        """Raises InputError for a value that DeepSpeed refuses."""
         self.accelerator, self.training = accelerator, training
         self.settings = settings(training, accelerator.num_processes)
         self.engine: Any = None
+        from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+        try:
+            DeepSpeedZeroConfig(**self.settings["zero_optimization"])
+        except ValueError as error:
+            raise InputError(f"DeepSpeed: zero_optimization: {error}") from None
 
     def install(self, model: nn.Module) -> tuple[nn.Module, torch.optim.AdamW]:
         """Spreads a whole model, in place. Returns what to call instead of it, and its optimizer for all but steps."""

@@ -179,6 +179,8 @@ def test_what_is_not_supported_ends_with_exit_code_2(tmp_path):
     words = "error: training.log_layer_gradients: is not supported under DeepSpeed; allowed: false, or FSDP2, DDP"
     assert [line for line in (tmp_path / "run-0.log").read_text().splitlines() if line.startswith("error")] == [words]
     assert not (tmp_path / "run").exists()
+    assert run(encoder(tmp_path), tmp_path, 2, **zero(tmp_path, 3, reduce_bucket_size="large")) == [2, 2]
+    assert "error: DeepSpeed: zero_optimization: 1 validation error" in (tmp_path / "run-0.log").read_text()
 
 
 @pytest.mark.parametrize("stage", [2, 3])

@@ -107,6 +107,7 @@ def test_the_launcher_alone_says_enough(stage, installed, monkeypatch, tmp_path)
 
 def test_accelerate_does_not_hear_of_it(monkeypatch):
     monkeypatch.setenv(zero.FLAG, "true")
+    monkeypatch.setenv(zero.PARTS, "4")
     with zero.hidden():
-        assert not zero.is_wanted()
-    assert os.environ[zero.FLAG] == "true"
+        assert not zero.is_wanted() and zero.PARTS not in os.environ
+    assert zero.is_wanted() and os.environ[zero.PARTS] == "4"
