@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from hf_variants.experiments.arguments import Recipe
+from hf_variants.experiments.evaluation import load_model
 from hf_variants.experiments.record import read_json, read_metrics
 from hf_variants.experiments.zero import is_installed
 from tests.experiments.test_growing import LAYERS, recipe
 from tests.experiments.test_processes import LONG, QUIET, STEPS, losses, run, seen, watch
 from tests.experiments.tiny import MODEL, tiny_recipe
+from tests.experiments.tiny_labelled import labelled_recipe
 from tests.training.test_launch import ACCELERATE, start
 
 pytestmark = [
@@ -89,15 +91,18 @@ def test_two_processes_under_zero_have_the_losses_of_one(make, tmp_path):
         same_model(plain / "run" / "final", folder / "run" / "final")
 
 
+def parameters(folder: Path) -> dict[str, torch.Tensor]:
+    """Those of an exported folder, which loads."""
+    [name] = read_json(folder / "config.json")["architectures"]
+    return load_model(str(folder), "AutoModelFor" + name.partition("For")[2])[0].state_dict()
+
+
 def same_model(expected: Path, found: Path) -> None:
     """Two exported folders load, and hold nearly the same weights."""
-    from hf_variants.experiments.evaluation import load_model
-
-    auto = "AutoModelForMaskedLM" if "minbert" in (expected / "config.json").read_text() else "AutoModelForCausalLM"
-    weights = [load_model(str(folder), auto)[0].state_dict() for folder in (expected, found)]
-    assert weights[0].keys() == weights[1].keys()
-    for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, atol=1e-4, rtol=1e-3)
+    whole, shared = parameters(expected), parameters(found)
+    assert whole.keys() == shared.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(shared[name], value, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("stage", [2, 3])
@@ -128,15 +133,25 @@ def test_moments_and_weights_may_lie_in_main_memory(stage, tmp_path):
     assert losses(folder / "run") == pytest.approx(losses(plain / "run"), abs=1e-5)
 
 
-def test_the_best_model_and_snapshots_are_whole(tmp_path):
-    plain, folder = tmp_path / "one", tmp_path / "zero"
-    made = encoder(tmp_path, learning_rate=0.05, early_stopping=2, eval_every=3, snapshot_every=6)
+def labelled(folder: Path, train: str) -> Recipe:
+    """Fine-tuning that stops early, without dropout."""
+    quiet = {f"model.overrides.{name}": 0.0 for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")}
+    changes = {"training.train": train, "training.lora_rank": 2}
+    changes |= {"training.early_stopping": 2, "training.max_epochs": 6, "training.learning_rate": 0.05}
+    return labelled_recipe(folder, quiet | changes | {"training.snapshot_every": 4 if train == "full" else 0})
+
+
+@pytest.mark.parametrize("train", ["full", "lora"])
+def test_the_best_model_and_snapshots_are_whole(train, tmp_path):
+    plain, folder, made = tmp_path / "one", tmp_path / "zero", labelled(tmp_path, train)
     assert run(made, plain, 1) == [0]
     assert run(made, folder, 2, **zero(tmp_path, 3)) == [0, 0]
-    events = [[line["event"] for line in read_metrics(f / "run" / "metrics.jsonl")] for f in (plain, folder)]
-    assert events[0] == events[1] and len(losses(plain / "run")) < STEPS
-    for name in ("final", "snapshots/step-00000006"):
-        same_model(plain / "run" / name, folder / "run" / name)
+    marks = [read_json(f / "run" / "record.json")["marks"][-1] for f in (plain, folder)]
+    assert marks[0]["best_step"] == marks[1]["best_step"]
+    assert marks[0]["test"]["loss"] == pytest.approx(marks[1]["test"]["loss"], abs=1e-4)
+    for name in ["final", "snapshots/step-00000004"][: 2 if train == "full" else 1]:
+        whole, found = (parameters(f / "run" / name) for f in (plain, folder))
+        assert {n: p.shape for n, p in whole.items()} == {n: p.shape for n, p in found.items()}
 
 
 def test_a_diverged_run_keeps_the_checkpoints_before(tmp_path):
