@@ -32,10 +32,10 @@ demo: $(STAMP) ## train a residual against a highway net on built-in text and re
 test: $(STAMP) ## run the tests, but for the slow ones
 	$(PYTEST)
 
-test-slow: $(STAMP) ## run the slow tests: inductor compiles, longer training, kills, several processes
-	$(PYTEST) -m "slow and not ecosystem"
+test-slow: $(STAMP) ## run the slow tests (inductor, kills, several processes), and 1 000 examples of every property
+	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem"
 
-hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every hunt
+hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every property
 	$(PYTEST) --hypothesis-profile=new -m hunt
 
 # On top of .venv, whose packages it sees: pip adds what is missing there, and its own copy of what must be older.

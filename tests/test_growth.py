@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_variants import growth
@@ -44,7 +44,7 @@ def test_orders_are_as_documented():
     assert growth.block_order(3, 6) == [0, 0, 1, 1, 2, 2]
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.hunt
 @given(st.integers(1, 40), st.integers(2, 5), st.sampled_from(PLACEMENTS))
 def test_every_layer_stays_and_keeps_its_place_among_the_others(count, times, placement):
     order = growth.layer_order(count, times, placement)
@@ -60,7 +60,7 @@ def test_every_layer_stays_and_keeps_its_place_among_the_others(count, times, pl
         assert order[:ends] + order[-ends:] == kept and all(order.count(layer) == 1 for layer in kept)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.hunt
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5))
 def test_layers_keep_the_weights_of_their_block_when_blocks_diverge(blocks, more, applications):
     new, layers = blocks * more, blocks * more * applications

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_variants.bert.attention_similarity_bert import euclidean_scores, naive_attention, naive_scores
@@ -190,7 +190,7 @@ def test_the_gradient_of_distances_is_that_of_small_differences():
     assert torch.autograd.gradcheck(lambda q: euclidean_scores(q, q, 0.7, True).tril(-1), (query,))
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.hunt
 @given(
     similarity=st.sampled_from(SIMILARITIES),
     size=st.none() | st.integers(1, 20),

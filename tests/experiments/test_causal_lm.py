@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
@@ -74,7 +74,7 @@ def test_the_mean_is_the_loss_that_transformers_computes(kind):
 
 
 @given(st.integers(1, 9), st.booleans(), st.lists(st.integers(0, 3), min_size=20, max_size=20))
-@settings(deadline=None, max_examples=60)
+@pytest.mark.hunt
 def test_the_weight_is_what_is_scored_and_nothing_crosses_a_boundary(horizon, across, ids):
     rows = np.asarray(ids).reshape(2, 10)  # 0 is the end of a document
     assert BPE.eos_token_id == 0
@@ -135,7 +135,7 @@ def test_separate_documents_need_a_separator():
 
 
 @given(st.text(max_size=80))
-@settings(deadline=None, max_examples=200)
+@pytest.mark.hunt
 def test_bpe_gives_any_text_back_and_its_bytes_sum_up(text):
     ids = BPE(text, add_special_tokens=False)["input_ids"]
     assert BPE.decode(ids) == text
@@ -143,7 +143,7 @@ def test_bpe_gives_any_text_back_and_its_bytes_sum_up(text):
 
 
 @given(st.text(alphabet=sorted(set("".join(TEXTS))), max_size=80))
-@settings(deadline=None, max_examples=50)
+@pytest.mark.hunt
 def test_the_bytes_of_characters_sum_up(text):
     ids = CHARACTERS(text, add_special_tokens=False)["input_ids"]
     assert bytes_per_token(CHARACTERS)[ids].sum() == len(text.encode("utf-8"))

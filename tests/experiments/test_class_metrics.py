@@ -8,7 +8,7 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import calibration
 from sklearn import metrics as sk
@@ -111,7 +111,7 @@ def calibration_error_as_defined(p, y, bins):
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.hunt
 @given(scored_labels(), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(1, 20))
 def test_binary_as_defined(rows, threshold, bins):
     p, y = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -132,7 +132,7 @@ def test_binary_as_defined(rows, threshold, bins):
     assert calibrated["brier"] == pytest.approx(sk.brier_score_loss(y, p))
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.hunt
 @given(scored_labels(), st.randoms(use_true_random=False))
 def test_order_of_examples_and_monotone_rescaling_change_no_ranking(rows, random):
     p, y = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])

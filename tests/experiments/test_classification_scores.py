@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -63,7 +63,7 @@ def test_threshold_by_hand(label, probability, wanted):
     assert best_threshold(np.array(label), np.array(probability)) == pytest.approx(wanted, rel=1e-15)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.hunt
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 1.0]) | st.floats(0, 1), st.integers(0, 1)), min_size=2))
 def test_no_cut_is_better_than_the_threshold(rows):
     p, y = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])

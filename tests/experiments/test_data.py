@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -100,7 +100,7 @@ def test_an_unknown_tokenizer_is_one_line():
 
 
 @given(st.text(alphabet="ab\n", max_size=400))
-@settings(deadline=None, max_examples=30)
+@pytest.mark.hunt
 def test_chunks_lose_nothing(text):
     assert "".join(_chunks([text * 400])) == text * 400
 
@@ -118,7 +118,7 @@ def test_a_split_shorter_than_a_block_is_named():
 
 
 @given(st.integers(2, 9), st.data(), st.integers(9, 70), st.none() | st.integers(1, 9))
-@settings(deadline=None, max_examples=80)
+@pytest.mark.hunt
 def test_every_token_is_new_in_exactly_one_window(size, data, length, limit):
     stride = data.draw(st.integers(1, size - 1))
     rows, new = PackedBlocks(np.arange(length), size, "test").windows(stride, limit)
@@ -150,7 +150,7 @@ def test_windows_give_a_causal_evaluation_more_context():
 
 
 @given(st.integers(1, 9), st.integers(0, 3), st.booleans(), st.integers(20, 90))
-@settings(deadline=None, max_examples=40)
+@pytest.mark.hunt
 def test_every_epoch_sees_every_block_once(batch_size, seed, random_phase, length):
     blocks = PackedBlocks(np.arange(length), 8, "train")
     order = BlockOrder(blocks, batch_size, seed, random_phase)

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -55,7 +55,7 @@ def test_padding_is_on_the_side_that_the_tokenizer_says():
 
 
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=60), size=st.integers(1, 7), seed=st.integers(0, 3))
-@settings(deadline=None, max_examples=40)
+@pytest.mark.hunt
 def test_an_epoch_reads_every_example_once_but_for_what_fills_no_batch(lengths, size, seed):
     examples = tokenized(["a" * length for length in lengths], max_length=9)
     if len(lengths) < size:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -203,7 +203,7 @@ def test_the_global_batch_does_not_depend_on_processes_or_micro_batches(folders,
 
 
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 6), st.integers(0, 8))
-@settings(deadline=None, max_examples=80)
+@pytest.mark.hunt
 def test_packing_tells_where_each_block_begins(sizes, size, skip):
     total = sum(sizes)
     starts = np.cumsum([0, *sizes])

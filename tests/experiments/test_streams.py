@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pandas
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
@@ -175,7 +175,7 @@ PARTS = st.text(alphabet="ab1'.é日 \n\t\u00a0\u2028\u0301\x1c", max_size=12)
 
 
 @given(st.lists(PARTS, max_size=12), st.integers(1, 30))
-@settings(deadline=None, max_examples=100)
+@pytest.mark.hunt
 def test_chunks_lose_nothing_and_cut_no_word(parts, size):
     whole, before = "".join(parts), streams.CHUNK
     streams.CHUNK = size

@@ -8,7 +8,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -118,7 +118,7 @@ PIECES = st.sampled_from(
 CHARACTERS = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.hunt
 @given(st.lists(PIECES | CHARACTERS, max_size=14).map("".join), st.sets(st.sampled_from(STEPS)))
 @example("", set(STEPS))
 @example("\x00", set(STEPS))
@@ -129,7 +129,7 @@ def test_both_engines_clean_alike(text, steps):
     same(text, sorted(steps))
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.hunt
 @given(st.lists(PIECES | CHARACTERS, max_size=14).map("".join))
 def test_what_is_clean_holds_no_more_than_words_and_single_spaces(text):
     found = clean(text)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -186,7 +186,7 @@ def test_what_is_cleaned_for_training_is_cleaned_for_good(kind):
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None, max_examples=20)
+@pytest.mark.hunt
 def test_no_text_is_too_strange(text):
     for kind in TRAINED:
         try:

@@ -2,7 +2,7 @@
 """The tokenizer of whole words."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -58,7 +58,7 @@ def test_case_is_kept_if_asked():
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None, max_examples=50)
+@pytest.mark.hunt
 def test_no_text_is_too_strange(text):
     ids = train([text, "filler"])(text)["input_ids"]
     # what looks like a special token is one

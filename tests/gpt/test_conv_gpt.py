@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -126,7 +126,7 @@ def test_a_packed_document_is_what_it_is_alone(shape):
 # ---- groups --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.hunt
 @given(st.integers(2, 5), st.integers(0, 11), st.integers(1, 13), st.integers(1, 3))
 def test_ragged_groups_of_equal_rows_are_uniform_groups(factor, seen, length, rows):
     generator = torch.Generator().manual_seed(0)
@@ -331,7 +331,7 @@ def test_wrong_configurations_are_named(changes, message):
     assert isinstance(caught.value, ValueError) or "Strict" in type(caught.value).__name__
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.hunt
 @given(
     levels=st.integers(0, 3),
     factor=st.integers(2, 5),

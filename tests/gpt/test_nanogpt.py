@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -338,7 +338,7 @@ def test_wrong_values_are_named(field, value, allowed, tmp_path):
         NanoGptConfig.from_pretrained(tmp_path, **{field: value})
 
 
-@settings(max_examples=50, deadline=None)
+@pytest.mark.hunt
 @given(hidden_size=st.integers(1, 64), heads=st.integers(1, 16))
 def test_heads_must_divide_the_width(hidden_size, heads):
     sizes = {"hidden_size": hidden_size, "num_attention_heads": heads}

@@ -4,7 +4,7 @@
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -323,7 +323,7 @@ def test_wrong_values_are_named(field, value, allowed, tmp_path):
         BiGRUConfig.from_pretrained(tmp_path, **{field: value})
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.hunt
 @given(
     sizes=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3)),
     pooling=st.sampled_from(POOLINGS),
