@@ -45,7 +45,10 @@ def total_steps(arguments: TrainingArguments, block_size: int) -> int:
 
 
 def plan(arguments: TrainingArguments, block_size: int) -> list[Phase]:
-    """The phases of a run, in order. Raises InputError where the warm-up does not fit before the first decay."""
+    """The phases of a run, in order.
+
+    Raises InputError where the warm-up does not fit before the first decay, or a budget has no step of its own.
+    """
     if arguments.max_seconds is not None:
         return _plan_by_time(arguments)
     total = total_steps(arguments, block_size)
@@ -55,6 +58,10 @@ def plan(arguments: TrainingArguments, block_size: int) -> list[Phase]:
     phases, position = [], 0
     for share in arguments.budgets:
         end = round(share * total)
+        if end <= (phases[-1].end if phases else 0):
+            raise InputError(
+                f"training.budgets: {share} of {total} steps ends at step {end}; allowed: different steps, above 0"
+            )
         start = end - round(arguments.decay_fraction * end)
         _check_warmup(arguments.warmup_steps, start)
         phases += [Phase("trunk", position, start), Phase("decay", start, end, budget=share)]

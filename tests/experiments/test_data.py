@@ -299,6 +299,13 @@ def test_one_piece_schedules_fall_to_the_end(schedule):
     assert 0.1 < values[-1] < 0.12
 
 
+@pytest.mark.parametrize(("budgets", "words"), [([0.5, 0.51, 1.0], "0.51 of 20 steps ends at step 10"),
+                                                ([0.02, 1.0], "0.02 of 20 steps ends at step 0")])  # fmt: skip
+def test_a_budget_has_an_end_of_its_own(budgets, words):
+    with pytest.raises(InputError, match=words):
+        plan(TrainingArguments(max_steps=20, budgets=budgets, warmup_steps=0), 10)
+
+
 def test_warm_up_must_end_before_the_first_decay():
     with pytest.raises(InputError, match="50 is beyond step 40"):
         plan(TrainingArguments(max_steps=100, budgets=[0.5, 1.0], warmup_steps=50), 10)
