@@ -280,7 +280,9 @@ class Loop:
             self._note_best(values)
             if self.growing is not None:
                 self.growing.saw_loss(p.growth, values["loss"])
-        if self.growing is not None and self.growing.is_due(p.growth, p.step):
+        # a stage that begins where a budget ends has no step in it: the model is measured as it was trained
+        goes_on = phase.kind == "trunk" or p.step < phase.end
+        if self.growing is not None and goes_on and self.growing.is_due(p.growth, p.step):
             self._grow(phase)
         if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
             self.on_snapshot(self._whole_model(), p.step)

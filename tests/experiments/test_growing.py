@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from hf_variants.experiments import loop, optimizer
 from hf_variants.experiments.arguments import InputError, Recipe, merge, recipe_from_dict
-from hf_variants.experiments.record import read_metrics
+from hf_variants.experiments.record import read_json, read_metrics
 from hf_variants.experiments.run import run_recipe
 from tests.experiments.test_loop import assert_same_run, run_with_kills
 from tests.experiments.tiny import CAUSAL, write_text
@@ -116,6 +116,15 @@ def test_an_early_budget_does_not_touch_the_rest(make, tmp_path):
     run_recipe(make(tmp_path, budgets=[1.0]), tmp_path / "one")
     first, second = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("one", "two"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_stage_that_begins_where_a_budget_ends_is_no_part_of_it(tmp_path):
+    stages = [{"fraction": 0.5, "operation": "deepen", "init": "copy"}]
+    run_recipe(deepening(tmp_path, stages), tmp_path / "run")
+    grown = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["event"] == "growth"]
+    assert [(line["step"], line["phase"]) for line in grown] == [(10, "trunk")]
+    [early, _] = read_json(tmp_path / "run" / "record.json")["marks"]
+    assert (early["steps"], early["stage_tokens"]) == (10, [640])
 
 
 @BOTH
