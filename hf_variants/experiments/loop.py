@@ -151,6 +151,9 @@ class Loop:
         with self._bar() as self.bar, self.signals:
             while self.progress.phase < len(self.phases):
                 self._run_phase(self.phases[self.progress.phase])
+            self.asked_to_stop = sum(gather_object([self._asked()]))
+            if self.asked_to_stop:  # while the last evaluation ran: no step comes to notice it
+                self._stop()
         check_optimizer(self.plain_model, self.optimizer)
         self.plain_model = self._whole_model(everywhere=True)
         if self.zero is not None:
@@ -201,8 +204,7 @@ class Loop:
         total = torch.zeros((), device=self.accelerator.device)
         for batch in parts:
             total += self._micro_step(batch)
-        asked = {0: 0, signal.SIGINT: INTERRUPTED}.get(self.signals.received, 1)
-        both = torch.stack([total, torch.tensor(float(asked)).to(total)])
+        both = torch.stack([total, torch.tensor(float(self._asked())).to(total)])
         loss, asked = self.accelerator.reduce(both, "sum").tolist()
         self.asked_to_stop = int(asked)  # the same on all processes, so that they stop at the same step
         p.loss_sum += self._finite(loss, "loss")
@@ -213,6 +215,10 @@ class Loop:
         if phase.until_seconds is not None:
             p.seconds = self._agreed(p.seconds)
         self.rate = rate
+
+    def _asked(self) -> int:
+        """What this process adds to the count of those asked to stop."""
+        return {0: 0, signal.SIGINT: INTERRUPTED}.get(self.signals.received, 1)
 
     def _agreed(self, seconds: float) -> float:
         """One clock for all processes, so that they end a phase at the same step and at one learning rate."""

@@ -117,6 +117,24 @@ def test_signals_are_remembered_and_a_second_interrupt_is_not(monkeypatch):
     assert signals.received == signal.SIGINT
 
 
+@pytest.mark.parametrize("every", [0, 6])
+def test_a_signal_in_the_last_evaluation_is_not_lost(tmp_path, monkeypatch, every):
+    """With a checkpoint of the last step the evaluation is made again, else it is in the one that is written then."""
+    training = {"max_steps": 6, "budgets": [1.0], "checkpoint_every": every, "eval_every": 5}
+    recipe = tiny_recipe(tmp_path, training=training)
+    run_recipe(recipe, tmp_path / "whole")
+    original = loop.Loop._finish_branch
+    monkeypatch.setattr(
+        loop.Loop, "_finish_branch", lambda *given: signal.raise_signal(signal.SIGTERM) or original(*given)
+    )
+    with pytest.raises(StoppedError, match="SIGTERM at step 6: ") as stopped:
+        run_recipe(recipe, tmp_path / "stopped")
+    assert stopped.value.code == 143 and not (tmp_path / "stopped" / "record.json").exists()
+    monkeypatch.setattr(loop.Loop, "_finish_branch", original)
+    run_recipe(recipe, tmp_path / "stopped")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
 def test_a_run_that_is_asked_to_stop_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     recipe = tiny_recipe(tmp_path, training={"max_steps": 10, "checkpoint_every": 0, "eval_every": 5})
     run_recipe(recipe, tmp_path / "whole")
