@@ -87,7 +87,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def is_readable(folder: Path) -> bool:
     """Whether a checkpoint has all files in their full length."""
     try:
-        for name in (_MODEL, _OPTIMIZER, "random-0.safetensors"):
+        others = [path.name for path in folder.glob("random-*.safetensors")]
+        for name in (_MODEL, _OPTIMIZER, "random-0.safetensors", *others):
             with safe_open(folder / name, framework="pt"):  # compares the file's length with its header
                 pass
         return "optimizer" in read_state(folder)
@@ -96,12 +97,15 @@ def is_readable(folder: Path) -> bool:
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Removes all but the newest `keep` checkpoints, and what an interrupted write or removal left."""
+    """Removes all but the newest `keep` readable checkpoints, and what an interrupted write or removal left."""
     for partial in folder.glob("*" + PARTIAL):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
-    for old in written_checkpoints(folder)[:-keep]:
-        remove_folder(old)
+    written = written_checkpoints(folder)
+    kept = [path for path in written if is_readable(path)][-keep:]  # a broken one must not take the place of a whole
+    for other in written:
+        if other not in kept:
+            remove_folder(other)
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

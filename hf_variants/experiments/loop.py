@@ -453,14 +453,14 @@ class Loop:
 
     def _resume(self) -> None:
         newest = told(newest_checkpoint(self.checkpoints))
+        for broken in written_checkpoints(self.checkpoints):
+            if newest is None or broken > newest:
+                self._say(f"{broken} is broken, and is passed over")
         if newest is None:
             self.metrics.truncate(0)
             return
         if not all(gather_object([newest.exists()])):
             raise InputError(f"{newest}: not all processes see it; the output folder must be on a shared file system")
-        for broken in written_checkpoints(self.checkpoints):
-            if broken > newest:
-                self._say(f"{broken} is broken, and is passed over")
         state = self._restore(newest)
         self.metrics.truncate(state["metrics_bytes"])
         self._say(f"resumed from {newest} at step {self.progress.step}")

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Checkpoints on disk: whole or not there, and the newest whole one is used; signals that ask for one."""
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -38,7 +39,7 @@ def trained() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
 def write(folder: Path, update: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     model, optimizer = trained()
     path = folder / f"update-{update:09d}"
-    save_checkpoint(path, model, optimizer.state_dict(), {"progress": {"step": update}}, [random_state()])
+    save_checkpoint(path, model, optimizer.state_dict(), {"progress": {"step": update}}, [random_state()] * 2)
     return model, optimizer
 
 
@@ -58,8 +59,10 @@ def test_what_was_saved_comes_back(tmp_path):
     assert torch.equal(first["state"][0]["exp_avg"], second["state"][0]["exp_avg"])
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "random-0.safetensors"])
-@pytest.mark.parametrize("size", [0, 30, None])
+FILES = ["model.safetensors", "optimizer.safetensors", "state.json", "random-0.safetensors"]
+
+
+@pytest.mark.parametrize(("name", "size"), [*itertools.product(FILES, [0, 30, None]), ("random-1.safetensors", 30)])
 def test_the_newest_whole_one_is_used(tmp_path, name, size):
     write(tmp_path, 9), write(tmp_path, 12)
     file = tmp_path / "update-000000012" / name
@@ -87,6 +90,25 @@ def test_old_ones_and_remains_are_removed(tmp_path):
     prune_checkpoints(tmp_path, 2)
     assert [path.name for path in written_checkpoints(tmp_path)] == ["update-000000006", "update-000000009"]
     assert len(os.listdir(tmp_path)) == 2
+
+
+def test_broken_ones_are_not_kept_in_place_of_whole_ones(tmp_path):
+    for update in (3, 4, 6):
+        write(tmp_path, update)
+    os.truncate(tmp_path / "update-000000006" / "model.safetensors", 30)
+    prune_checkpoints(tmp_path, 1)
+    assert newest_checkpoint(tmp_path) == tmp_path / "update-000000004" and len(os.listdir(tmp_path)) == 1
+
+
+def test_a_run_without_a_readable_checkpoint_says_that_it_begins_again(tmp_path, monkeypatch, capsys):
+    recipe = tiny_recipe(tmp_path, training={"max_steps": 4, "budgets": [1.0], "checkpoint_every": 2})
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(loop.Loop, "_finish_branch", lambda *_: 1 / 0)
+        run_recipe(recipe, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("update-*/state.json"):
+        path.unlink()
+    run_recipe(recipe, tmp_path / "run")
+    assert capsys.readouterr().out.count("is broken, and is passed over") == 2
 
 
 def test_a_removal_that_is_killed_leaves_no_half_folder(tmp_path, monkeypatch):
