@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import errno
 import functools
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -105,6 +106,10 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
                 raise
             first = (str(error).strip() or "all of it is in use").splitlines()[0]
             code = _complain(f"not enough memory: {first}; lower training.batch_size or the model's sizes")
+        except Exception as error:
+            if not _is_failed_write(error):
+                raise
+            code = _complain(f"model.safetensors: {error}; nothing already written was removed")
         except KeyboardInterrupt:
             code = _complain("interrupted; run the same command again to go on from the last checkpoint", 130)
         sys.exit(code)
@@ -116,6 +121,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     """Whether memory could not be had, on the CPU or on another device; importing torch to ask would take seconds."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
+def _is_failed_write(error: Exception) -> bool:
+    """Whether weights could not be written: safetensors has an error of its own for a full disk."""
+    found = re.search(r"os error (\d+)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return found is not None and int(found[1]) in NOT_WRITABLE
 
 
 def _complain(message: str, code: int = 2) -> int:

@@ -1,10 +1,13 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Recipes: what is read, what is converted, and what is refused with which words."""
 
+import resource
 import shlex
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 
 from hf_variants.experiments.arguments import (
     InputError,
@@ -183,6 +186,22 @@ def test_a_full_disk_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2 and "runs/x: No space left on device" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_where_weights_are_written(tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @one_line_errors
+    def main():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+        try:
+            save_file({"x": torch.zeros(1 << 19)}, tmp_path / "x.safetensors")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and "File too large" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
