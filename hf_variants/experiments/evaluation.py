@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .arguments import InputError, ObjectiveArguments
@@ -28,15 +29,22 @@ Results = tuple[dict[str, float], list[dict[str, Any]]]
 def load_model(
     name: str, auto_class: str, revision: str | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model in float32 and evaluation mode, and its tokenizer. Raises InputError where there is no such thing."""
+    """A model in float32 and evaluation mode, and its tokenizer.
+
+    Raises InputError where there is no such thing, or it lacks weights, which would be random: a head, mostly.
+    """
     try:
         name = find_model(name)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=True)
-        model = getattr(transformers, auto_class).from_pretrained(
-            name, revision=revision, trust_remote_code=True, dtype=torch.float32
+        model, loading = getattr(transformers, auto_class).from_pretrained(
+            name, revision=revision, trust_remote_code=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         raise InputError(f"--model_dir {name}: {' '.join(str(error).split())[:300]}") from None
+    unread = "pooler" if auto_class == "AutoModel" else None  # embeddings are made of hidden states
+    missing = sorted(key for key in loading["missing_keys"] if unread is None or unread not in key)
+    if missing:
+        raise InputError(f"--model_dir {name}: has no weights for {', '.join(missing[:3])} of {type(model).__name__}")
     return model.eval(), tokenizer
 
 

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Evaluations of finished models agree with the numbers that their own run recorded, and with hand-made ones."""
 
+import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,6 +78,15 @@ def test_similar_sentences_are_nearer_for_a_real_sentence_encoder():
     assert 0.7 < predictions[0]["similarity"] <= 1.0
     with pytest.raises(InputError, match="neither side may be constant"):
         evaluation.sentence_similarity(model, tokenizer, rows[:1], 32)
+
+
+def test_weights_that_are_cut_off_or_missing_are_one_line(trained, tmp_path):
+    with pytest.raises(InputError, match="no weights for score.weight of GPT2ForSequenceClassification"):
+        evaluation.load_model(str(trained[2]), "AutoModelForSequenceClassification")
+    shutil.copytree(trained[2], tmp_path / "cut")
+    os.truncate(tmp_path / "cut" / "model.safetensors", 5000)
+    with pytest.raises(InputError, match="cut: Error while deserializing"):
+        evaluation.load_model(str(tmp_path / "cut"), "AutoModelForCausalLM")
 
 
 def test_what_cannot_be_loaded_or_read_is_one_line(trained, tmp_path):
