@@ -108,6 +108,11 @@ def test_the_table_goes_between_the_marks_of_a_document(cases, monkeypatch, tmp_
     document.write_text("no marks")
     assert run("--input", results, "--markdown", str(document)) == 2
     assert "has not one line <!-- benchmark -->" in capsys.readouterr().err
+    with monkeypatch.context() as patch:  # nothing is timed for a document that can't take the table
+        patch.setattr(benchmark, "run_cases", None)
+        for path in (document, tmp_path / "none.md"):
+            assert run("--markdown", str(path)) == 2
+            assert capsys.readouterr().err.startswith(f"error: {path}: ")
     (tmp_path / "other.json").write_text("{}")
     for wrong in (("--input", str(tmp_path / "other.json")), ("--input", results, "--only", "same")):
         assert run(*wrong) == 2

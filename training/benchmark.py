@@ -36,6 +36,7 @@ from hf_variants.experiments.benchmarking import (
     CASES,
     MAX_SECONDS,
     DifferentError,
+    around_marks,
     load_cases,
     markdown,
     measure,
@@ -76,6 +77,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         if name not in CASES:
             raise InputError(f"--only: '{name}'; allowed: {', '.join(CASES)}")
     check_together(options)
+    if options.markdown:
+        around_marks(options.markdown)  # before all is timed
     return options
 
 

@@ -288,11 +288,20 @@ def markdown(content: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_between_marks(path: Path, text: str) -> None:
-    """Replaces what a document has between its two marks. Raises InputError where it does not have each once."""
-    document = path.read_text(encoding="utf-8")
+def around_marks(path: Path) -> tuple[str, str]:
+    """What a document has before its first mark and behind its second. Raises InputError unless it has each once."""
+    try:
+        document = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}") from None
     before, found, rest = document.partition(MARKS[0])
     _, ended, after = rest.partition(MARKS[1])
     if not (found and ended) or any(document.count(mark) > 1 for mark in MARKS):
         raise InputError(f"{path}: has not one line {MARKS[0]} and one {MARKS[1]} after it, for the table")
+    return before, after
+
+
+def put_between_marks(path: Path, text: str) -> None:
+    """Replaces what a document has between its two marks. Raises InputError where it does not have each once."""
+    before, after = around_marks(path)
     path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
