@@ -7,6 +7,8 @@ once, and what the head reads of it is played back in every epoch.
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,19 @@ class FineTuning:
     def start(self, prepared: Any) -> Any:
         """Returns `prepared`, with features in place of text where a frozen encoder's are enough."""
         return self._play_back(prepared) if self.training.train == "frozen" else prepared
+
+    @contextmanager
+    def encoder_in_place(self, model: PreTrainedModel) -> Iterator[None]:
+        """Lets a model be saved whole: it has its encoder, for as long as the context lasts."""
+        if self.encoder is None:
+            yield
+            return
+        name, played = model.base_model_prefix, model.base_model
+        setattr(model, name, self.encoder)
+        try:
+            yield
+        finally:
+            setattr(model, name, played)
 
     def finish(self, folder: Path | None, base_name: str | None) -> None:
         """Makes a plain model of it again. Adapters and head are also saved by themselves, under `folder` if given."""

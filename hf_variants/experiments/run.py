@@ -222,7 +222,8 @@ def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -
 
     def snapshot(model: PreTrainedModel, step: int) -> None:
         if accelerator.is_main_process:
-            _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
+            with setup.tuning.encoder_in_place(model):
+                _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
 
     about = (setup.phases, folder, snapshot, setup.growing, own_sharding(accelerator))
     zero = Zero(accelerator, training) if is_wanted() else None

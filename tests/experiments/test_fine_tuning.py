@@ -87,6 +87,16 @@ def test_an_encoder_that_another_run_has_read_with_is_not_read_with_again(tmp_pa
     assert len(prepared.features) == 1
 
 
+def test_a_snapshot_has_the_frozen_encoder(tmp_path):
+    recipe = recipe_of(tmp_path, "minbert", train="frozen", max_epochs=1, snapshot_every=4)
+    run_recipe(recipe, tmp_path / "run")
+    names = "snapshots/step-00000004", "final"
+    early, final = (load_file(tmp_path / "run" / name / "model.safetensors") for name in names)
+    assert early.keys() == final.keys() and len(early) > 2
+    changed = {name for name in final if not torch.equal(early[name], final[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
 def test_a_head_that_reads_every_position_keeps_its_encoder(tmp_path, monkeypatch):
     """Then the encoder stays in evaluation mode, and does not change."""
     monkeypatch.setattr(fine_tuning.FeatureReader, "is_enough", lambda *_: False)
