@@ -318,7 +318,8 @@ class Loop:
         values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
         if self.is_sharded:
             spread_again(self.plain_model)
-        return values
+        # Those of one process for all: machines may round differently, and decide differently to grow or to stop.
+        return told(values)
 
     def _write(self, event: str, phase: Phase, values: dict[str, Any], clock: dict[str, float]) -> None:
         p = self.progress

@@ -170,6 +170,29 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(count, tmp_path):
     assert f"resumed from {newest} at step 10" in (tmp_path / "run-0.log").read_text()
 
 
+def sees_another_loss() -> None:
+    """Has the second process see a loss that falls by more than enough in every evaluation."""
+    from hf_variants.experiments import loop
+
+    original, falls = loop.evaluate_split, [0.0]
+
+    def evaluate(*given: Any) -> dict[str, float]:
+        values = original(*given)
+        falls[0] += 1000.0 * int(os.environ["RANK"])
+        return values | {"loss": values["loss"] - falls[0]}
+
+    loop.evaluate_split = evaluate
+
+
+@pytest.mark.slow
+def test_all_grow_where_the_first_process_sees_a_plateau(tmp_path):
+    """Machines may round differently: one that alone decided to grow would wait for the others for ever."""
+    stages = [{"plateau": {"evaluations": 1, "min_delta": 100.0}, "operation": "deepen", "init": "identity"}]
+    made = deepening(tmp_path, stages, max_steps=8, budgets=[1.0], eval_every=2, checkpoint_every=0)
+    assert train(made, tmp_path / "run", 2, sees_another_loss) == [0, 0]
+    assert [stage["step"] for stage in read_json(tmp_path / "run" / "record.json")["stages"]] == [4]
+
+
 def limit_file_size(size: int) -> None:
     """Has this process fail to write beyond `size` bytes of a file."""
     import resource
