@@ -246,6 +246,8 @@ class Loop:
         if self.zero is not None:
             self.grad_norm = self._finite(self.zero.update(), "gradient norm")
             return
+        if limit is None and self.accelerator.scaler is not None:
+            self.accelerator.unscale_gradients()  # clipping does it otherwise; norms are logged below
         if limit is not None:
             self.grad_norm = whole(self._clip(self.parameters, limit))
             if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
@@ -302,7 +304,8 @@ class Loop:
         if self.arguments.max_grad_norm is not None:
             values["grad_norm"] = float(self.grad_norm)  # before clipping
         tokens_per_second = self.dataset.order.tokens(p.step) / max(1e-9, p.seconds)
-        if self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0:
+        is_logged = self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0
+        if is_logged and all(map(math.isfinite, self.layer_norms)):  # not in a step that fp16's scaler skips
             values["layer_grad_norms"] = self.layer_norms
         self._write("train", phase, values, {"tokens_per_second": tokens_per_second})
         self.bar.set_postfix(loss=f"{mean:.3f}", tokens_per_s=f"{tokens_per_second:.0f}", refresh=False)

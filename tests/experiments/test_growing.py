@@ -164,6 +164,16 @@ def test_the_optimizer_holds_what_is_trained_in_each_stage(tmp_path, monkeypatch
     assert len(seen) == 4 and len(set(seen)) >= 3  # three optimizers, and once more at the end
 
 
+def test_norms_of_a_step_that_is_skipped_are_left_out(tmp_path, monkeypatch):
+    """fp16's scaler goes on after infinite gradients; at the end of the run no record could be written of them."""
+    found = iter([[float("inf")], [float("nan")]])
+    monkeypatch.setattr(loop, "layer_gradient_norms", lambda *_: next(found, [1.0]))
+    recipe = deepening(tmp_path, log_layer_gradients=True, budgets=[1.0], max_steps=8)
+    record = run_recipe(recipe, tmp_path / "run")
+    points = [point["steps"] for point in record["curve"] if "layer_grad_norms" in point]
+    assert points == [6, 8]
+
+
 @pytest.mark.parametrize("limit", [1.0, None])
 def test_gradient_norms_by_layer_follow_the_model(limit, tmp_path):
     recipe = deepening(tmp_path, log_layer_gradients=True, budgets=[1.0], max_grad_norm=limit)
