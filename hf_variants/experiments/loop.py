@@ -465,6 +465,11 @@ class Loop:
             return
         if not all(gather_object([newest.exists()])):
             raise InputError(f"{newest}: not all processes see it; the output folder must be on a shared file system")
+        if told(self.metrics.size()) < read_state(newest)["metrics_bytes"]:
+            raise InputError(
+                f"{self.metrics.path}: is shorter than when {newest.name} was written; put the whole file back, or "
+                f"delete {self.checkpoints} to begin again"
+            )
         state = self._restore(newest)
         self.metrics.truncate(state["metrics_bytes"])
         self._say(f"resumed from {newest} at step {self.progress.step}")

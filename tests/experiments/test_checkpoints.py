@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hf_variants.experiments import loop
+from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.checkpoints import (
     WRITE_ERRORS,
     load_optimizer,
@@ -109,6 +110,18 @@ def test_a_run_without_a_readable_checkpoint_says_that_it_begins_again(tmp_path,
         path.unlink()
     run_recipe(recipe, tmp_path / "run")
     assert capsys.readouterr().out.count("is broken, and is passed over") == 2
+
+
+def test_a_run_without_the_lines_that_its_checkpoint_knows_of_is_refused(tmp_path, monkeypatch):
+    recipe = tiny_recipe(tmp_path, training={"max_steps": 4, "budgets": [1.0], "checkpoint_every": 4, "log_every": 1})
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(loop.Loop, "_finish_branch", lambda *_: 1 / 0)
+        run_recipe(recipe, tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    for lose in (lambda: os.truncate(metrics, 30), metrics.unlink):
+        lose()
+        with pytest.raises(InputError, match="metrics.jsonl: is shorter than when update-000000004 was written"):
+            run_recipe(recipe, tmp_path / "run")
 
 
 def test_a_removal_that_is_killed_leaves_no_half_folder(tmp_path, monkeypatch):
