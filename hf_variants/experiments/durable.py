@@ -10,10 +10,15 @@ PARTIAL = ".partial"  # how the name of what is being written, or removed, ends
 
 def put_in_place(partial: Path, final: Path) -> None:
     """Renames a file or folder, once its content has reached the disk."""
-    for path in [partial, *partial.rglob("*")] if partial.is_dir() else [partial]:
-        _sync(path)
+    wait_for_disk(partial)
     partial.rename(final)
     _sync(final.parent)
+
+
+def wait_for_disk(path: Path) -> None:
+    """Returns when a file, or a folder with all that is in it, has reached the disk."""
+    for inner in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        _sync(inner)
 
 
 def remove_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from .arguments import SECTIONS, InputError, Recipe, TrainingArguments
 from .checking import non_defaults
 from .corpora import PACKAGE, find_local, find_model
 from .data import TRAINED, StepDataset
-from .durable import remove_folder
+from .durable import remove_folder, wait_for_disk
 from .fine_tuning import FineTuning, freeze_encoder, gradual_stages
 from .growing import Growing
 from .hardware import speed, start_measuring
@@ -272,6 +272,7 @@ def _add(record: dict[str, Any], found: dict[str, Any]) -> None:
 def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict[str, Any]) -> None:
     """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
     _save_model(folder / "final", model, prepared.tokenizer)
+    wait_for_disk(folder / "final")
     write_json(folder / "record.json", record)
     remove_folder(folder / CHECKPOINTS)
 

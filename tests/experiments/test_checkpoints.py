@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_variants.experiments import loop
+from hf_variants.experiments import durable, loop
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.checkpoints import (
     WRITE_ERRORS,
@@ -122,6 +122,14 @@ def test_a_run_without_the_lines_that_its_checkpoint_knows_of_is_refused(tmp_pat
         lose()
         with pytest.raises(InputError, match="metrics.jsonl: is shorter than when update-000000004 was written"):
             run_recipe(recipe, tmp_path / "run")
+
+
+def test_the_final_model_has_reached_the_disk_before_checkpoints_are_dropped(tmp_path, monkeypatch):
+    synced, original = [], durable._sync
+    monkeypatch.setattr(durable, "_sync", lambda path: synced.append(path.name) or original(path))
+    run_recipe(tiny_recipe(tmp_path, training={"max_steps": 2, "budgets": [1.0], "warmup_steps": 0}), tmp_path / "run")
+    record = next(place for place, name in enumerate(synced) if name.startswith("record.json"))
+    assert "model.safetensors" in synced[:record] and "tokenizer.json" in synced[:record]
 
 
 def test_a_removal_that_is_killed_leaves_no_half_folder(tmp_path, monkeypatch):
