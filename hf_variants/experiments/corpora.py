@@ -412,9 +412,20 @@ def hub_tables(arguments: DataArguments, streaming: bool = False) -> list[tuple[
 
 
 def hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:
-    """The values of `columns` in each row of a `Dataset` or `IterableDataset`."""
-    # Of a stream they may not be known before. In a DataLoader's worker, iter(table) would leave rows to the others.
-    have = table.column_names or list(next(table.iter(batch_size=1), {}))
-    require_columns(where, have, columns)
-    for batch in table.select_columns(list(columns)).iter(batch_size=1000):
-        yield from zip(*(batch[column] for column in columns), strict=True)
+    """The values of `columns` in each row of a `Dataset` or `IterableDataset`.
+
+    Raises InputError where a column is missing, or a stream's connection is lost.
+    """
+    try:
+        # Of a stream they may not be known before. In a DataLoader's worker, iter(table) leaves rows to the others.
+        have = table.column_names or list(next(table.iter(batch_size=1), {}))
+        require_columns(where, have, columns)
+        for batch in table.select_columns(list(columns)).iter(batch_size=1000):
+            yield from zip(*(batch[column] for column in columns), strict=True)
+    except Exception as error:
+        from .hub_errors import is_lost_connection
+
+        if not isinstance(error, OSError) and not is_lost_connection(error):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(f"{where}: could not be read ({reason}); the same command goes on where it stopped") from None

@@ -128,6 +128,28 @@ def test_shards_of_the_hub_are_read_in_their_order_by_every_worker(tmp_path, mon
     assert tokenizer.decode([i for ids in tokens for i in ids]) == "".join(row + separator for row in expected)
 
 
+class TransportError(Exception):
+    """As the client's library calls what the network did."""
+
+
+@pytest.mark.parametrize("error", [TransportError("timed out"), ConnectionError("Server\nDisconnected")])
+def test_a_connection_that_is_lost_is_one_line(error):
+    class Table:
+        column_names = ["text"]
+
+        def select_columns(self, _: list[str]) -> "Table":
+            return self
+
+        def iter(self, batch_size: int) -> Any:
+            yield {"text": ["a"] * batch_size}
+            raise error
+
+    rows = corpora.hub_rows(Table(), ["text"], "data: someone/something (train)")
+    assert next(rows) == ("a",)
+    with pytest.raises(InputError, match=r"something \(train\): could not be read \(\w+: \w+ \w+\); the same"):
+        list(rows)
+
+
 def corpora_tokenizer() -> Any:
     """Characters of the rows, and a separator."""
     from hf_variants.experiments.arguments import TokenizerArguments
