@@ -282,7 +282,8 @@ SHOWN = ("date", "device", "threads", "torch", "transformers", "commit", "load_a
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The results of a run as a GitHub table, with a line above it that says where they come from."""
-    about = ", ".join(f"{name} {content['environment'][name]}" for name in SHOWN if name in content["environment"])
+    known = {name: content["environment"][name] for name in SHOWN if name in content["environment"]}
+    about = ", ".join(f"{n} {round(v, 2) if isinstance(v, float) else v}" for n, v in known.items())
     lines = [f"Measured: {about}.", "", markdown_table(HEADER, map(row, content["cases"]))]
     lines += [f"\n{name}: the two sides can't be compared: {why}" for name, why in content["different"].items()]
     return "\n".join(lines)
