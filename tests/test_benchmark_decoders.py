@@ -216,6 +216,7 @@ def test_memory_that_the_system_does_not_tell_is_left_out(tmp_path):
     assert benchmark_decoders.plot_curve(curve, tmp_path / "curve.png").exists()
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_step_in_a_process_of_its_own():
     config = NanoGptConfig(hidden_size=256, num_hidden_layers=2, num_attention_heads=4, vocab_size=32)
     found = benchmark_decoders.in_new_process(benchmark_decoders.step_memory, config, 256)

@@ -85,6 +85,7 @@ def files(hub: Hub, repo_id: str) -> dict[str, bytes]:
     return repository.commits[repository.refs["main"]].files
 
 
+@pytest.mark.slow
 def test_everything_loads_without_this_package_and_computes_the_same(hub, home, published, adapter):
     assert not torch.equal(adapter["expected"], next(r for r in published if r["repo_id"] == BASE)["expected"])
     torch.save([*published, adapter], home / "receipts")

@@ -226,6 +226,7 @@ def test_cards_are_valid_and_say_how_the_classifier_is_used(runner, arm):
     assert all((folder / name).exists() for name in FIGURES)
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_cards_run_in_their_folders_without_the_package(runner, tmp_path):
     code = ["import os, sys; sys.modules['hf_variants'] = None"]
     for arm in ARMS:

@@ -34,6 +34,7 @@ def test_the_corpus(corpus):
     assert all(0.05 < share < 0.3 for share in shares.values())
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_another_process(corpus):
     program = (
         "from hf_variants.experiments.docstrings import read_docstrings; import hashlib; "

@@ -37,7 +37,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.fixture(scope="module", params=[".", "training"])
+@pytest.fixture(scope="module", params=[".", pytest.param("training", marks=pytest.mark.slow)])
 def trained(request, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """A model trained from the root of the repository, and one from inside training/."""
     folder = tmp_path_factory.mktemp("trained")
