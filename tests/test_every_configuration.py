@@ -74,12 +74,18 @@ def results(outputs: Any) -> list[torch.Tensor]:
     return [value for name, value in outputs.items() if isinstance(value, torch.Tensor) and name != "loss"]
 
 
+def floats(outputs: Any) -> list[torch.Tensor]:
+    """The results that a gradient may come from: a mask is none of them."""
+    return [value for value in results(outputs) if value.is_floating_point()]
+
+
 def check_gradients(model: PreTrainedModel, inputs: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> None:
     """Fail unless loss and gradients are finite, and parameters without a gradient change nothing."""
     outputs = model.train()(**inputs, **labels)
-    loss = outputs["loss"] if labels else sum(value.square().mean() for value in results(outputs))
+    loss = outputs["loss"] if labels else sum(value.square().mean() for value in floats(outputs))
     assert loss.isfinite(), f"the loss is {loss}"
-    loss.backward()
+    if loss.requires_grad or inputs["attention_mask"].any():  # a GRU computes nothing of a batch without a token
+        loss.backward()
     parameters = dict(model.named_parameters())
     wrong = [name for name, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()]
     assert not wrong, f"gradients are not finite: {wrong}"
@@ -153,3 +159,10 @@ def test_a_configuration_is_refused_by_name_or_its_model_works(row):
 
     check()
     assert 0 < counts["rejected"] <= counts["drawn"] / 2, counts
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.model_type)
+def test_an_unknown_kind_of_labels_is_named_before_the_first_loss(row):
+    for wrong in (-1, "", "rank"):
+        with pytest.raises(StrictDataclassError, match=f"problem_type is {wrong!r}; allowed: None, regression, single_label"):
+            row.config_class(problem_type=wrong)

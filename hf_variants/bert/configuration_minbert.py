@@ -8,6 +8,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
 
 @strict
 class MinBertConfig(PreTrainedConfig):
@@ -92,6 +94,11 @@ class MinBertConfig(PreTrainedConfig):
         own = {field.name for field in fields(cls)} - {field.name for field in fields(PreTrainedConfig)}
         overrides = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
         return super().from_dict({**config_dict, **overrides}, **kwargs)
+
+    def validate_problem_type(self) -> None:
+        """Check what the labels are, which transformers leaves to the first loss. Run by huggingface_hub."""
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            raise ValueError(f"problem_type is {self.problem_type!r}; allowed: None, {', '.join(PROBLEM_TYPES)}")
 
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""

@@ -23,8 +23,8 @@ class SimilarityBertConfig(MinBertConfig):
 
     Args:
         attention_similarity: one of the four.
-        temperature: tau of dot_product and cosine, more than 0; None for the values above.
-        bandwidth: sigma of gaussian and euclidean, more than 0; None for the values above.
+        temperature: tau of dot_product and cosine, 1e-6 to 1e6; None for the values above.
+        bandwidth: sigma of gaussian and euclidean, 1e-6 to 1e6; None for the values above.
         learn_temperature: whether every head learns its own tau or sigma, in log space, from that start on. None is
             True for cosine, whose scores are bounded by tau, and False for the others.
         tie_query_key: whether keys are the queries: there is then one projection for both.
@@ -74,8 +74,8 @@ class SimilarityBertConfig(MinBertConfig):
             value = getattr(self, name)
             if value is None:
                 continue
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name} is {value}; allowed: None, or more than 0 and finite")
+            if not 1e-6 <= value <= 1e6:  # beyond, scores of usual sizes leave the range of float32
+                raise ValueError(f"{name} is {value}; allowed: None, or 1e-6 to 1e6")
             if self.compares_distances != (name == "bandwidth"):
                 other = "gaussian and euclidean" if name == "bandwidth" else "dot_product and cosine"
                 raise ValueError(

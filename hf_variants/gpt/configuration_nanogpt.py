@@ -8,6 +8,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
 GPT2_NAMES = {
     "n_embd": "hidden_size",
     "n_layer": "num_hidden_layers",
@@ -117,6 +119,11 @@ class NanoGptConfig(PreTrainedConfig):
         if renamed.get("hidden_act", "gelu_new") == "gelu_new":
             renamed["hidden_act"] = "gelu_pytorch_tanh"  # the same function as one kernel
         return {**renamed, "model_type": cls.model_type}
+
+    def validate_problem_type(self) -> None:
+        """Check what the labels are, which transformers leaves to the first loss. Run by huggingface_hub."""
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            raise ValueError(f"problem_type is {self.problem_type!r}; allowed: None, {', '.join(PROBLEM_TYPES)}")
 
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""

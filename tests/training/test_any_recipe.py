@@ -4,7 +4,6 @@
 import contextlib
 import copy
 import io
-import re
 import signal
 import tempfile
 from collections import Counter
@@ -224,12 +223,12 @@ def test_an_edited_recipe_is_run_or_refused_in_one_line(recipes, monkeypatch):
 
 def is_short(text: str) -> bool:
     """Whether an edited recipe still says to take two steps, with little to do after them."""
-    found = yaml.safe_load(text) if re.search(r"^training:", text, re.MULTILINE) and "\x00" not in text else None
     try:
+        found = yaml.safe_load(text)
         training, objective = found["training"], found["objective"]
         steps = all(training[name] == QUICK[name] for name in ("max_steps", "batch_size", "budgets", "eval_every"))
         return steps and all(objective[name] == BRIEF[name] for name in ("samples", "sample_tokens"))
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, yaml.YAMLError):
         return False
 
 
