@@ -242,18 +242,15 @@ class Loop:
 
     def _update(self) -> None:
         """Clips the gradients and updates the weights. Raises DivergedError before a bad gradient reaches them."""
-        limit = self.arguments.max_grad_norm
         if self.zero is not None:
             self.grad_norm = self._finite(self.zero.update(), "gradient norm")
             return
-        if limit is None and self.accelerator.scaler is not None:
-            self.accelerator.unscale_gradients()  # clipping does it otherwise; norms are logged below
-        if limit is not None:
-            self.grad_norm = whole(self._clip(self.parameters, limit))
-            if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
-                self._finite(self.grad_norm, "gradient norm")
+        limit = self.arguments.max_grad_norm or math.inf  # a loss may be finite where its gradient isn't
+        self.grad_norm = whole(self._clip(self.parameters, limit))
+        if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
+            self._finite(self.grad_norm, "gradient norm")
         if self.arguments.log_layer_gradients and self._logs_next():
-            clipped = 1.0 if limit is None else max(1.0, float(self.grad_norm) / limit)
+            clipped = max(1.0, float(self.grad_norm) / limit)
             self.layer_norms = layer_gradient_norms(self.plain_model, clipped)
         self._updater.step()
         self._updater.zero_grad()
@@ -300,9 +297,7 @@ class Loop:
     def _record_training(self, phase: Phase) -> None:
         p = self.progress
         mean = p.loss_sum / max(1, p.loss_steps)
-        values = {"loss": mean, "learning_rate": self.rate}
-        if self.arguments.max_grad_norm is not None:
-            values["grad_norm"] = float(self.grad_norm)  # before clipping
+        values = {"loss": mean, "learning_rate": self.rate, "grad_norm": float(self.grad_norm)}  # before clipping
         tokens_per_second = self.dataset.order.tokens(p.step) / max(1e-9, p.seconds)
         is_logged = self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0
         if is_logged and all(map(math.isfinite, self.layer_norms)):  # not in a step that fp16's scaler skips

@@ -247,7 +247,7 @@ def test_an_arm_that_diverges_does_not_stop_the_others(tmp_path, capsys):
     assert run(file, tmp_path / "out") == 0
     assert names(tmp_path / "out") == {"residual-seed0", "residual-seed1"}
     printed = capsys.readouterr().out
-    assert "highway, seed 1: training: the loss is" in printed and "2 runs are missing" in printed
+    assert "highway, seed 1: training: the gradient norm is" in printed and "2 runs are missing" in printed
 
 
 def test_where_all_trials_diverge_it_is_said(copied):

@@ -2,6 +2,7 @@
 """What every training run promises: exact resume, exact accumulation, an optimizer that holds what it should."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from safetensors.torch import load_file
 
 from hf_variants.experiments import loop
 from hf_variants.experiments import optimizer as optimizers
+from hf_variants.experiments import run as run_module
 from hf_variants.experiments.arguments import InputError, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.checking import DivergedError
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
@@ -141,6 +144,20 @@ def test_a_diverging_run_says_so(tmp_path):
     wild = {"learning_rate": 1e30, "max_grad_norm": None, "warmup_steps": 0}
     with pytest.raises(DivergedError, match="diverged"):
         run_recipe(tiny_recipe(tmp_path, training=wild), tmp_path / "run")
+
+
+@pytest.mark.parametrize("limit", [1.0, None])
+def test_a_bad_gradient_of_a_good_loss_reaches_no_weight(limit, tmp_path, monkeypatch):
+    def spoil(recipe: Any, *rest: Any) -> torch.nn.Module:
+        model = build(recipe, *rest)
+        next(model.parameters()).register_hook(lambda gradient: gradient * math.inf)
+        return model
+
+    build = run_module.build_model
+    monkeypatch.setattr(run_module, "build_model", spoil)
+    recipe = tiny_recipe(tmp_path, training={"max_grad_norm": limit})
+    with pytest.raises(DivergedError, match="gradient norm is (nan|inf) at step 0"):
+        run_recipe(recipe, tmp_path / "run")
 
 
 @pytest.mark.slow
