@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from .classification_curves import BINS, RECALL
-from .plots import INK, arm_style, new_figure, save_figure, tidy_axis
+from .plots import INK, arm_style, line_style, new_figure, save_figure, tidy_axis
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -33,7 +33,8 @@ def plot_precision_recall(arms: Tables, path: str | Path) -> Path:
     axis = figure.subplots()
     for index, (arm, table) in enumerate(_checked(arms).items()):
         label = f"{arm}  AP {table['average_precision']:.3f}"
-        axis.plot(RECALL, table["precision"], color=arm_style(index)[0], linewidth=1.6, label=label, zorder=3)
+        style = {"color": arm_style(index)[0], "linestyle": line_style(index)}
+        axis.plot(RECALL, table["precision"], linewidth=1.6, label=label, zorder=3, **style)
     share = float(np.mean([table["prevalence"] for table in arms.values()]))
     axis.axhline(share, label=f"guessing ({share:.3f} are positive)", **_REFERENCE)
     tidy_axis(axis)
@@ -57,7 +58,8 @@ def plot_reliability(arms: Tables, path: str | Path) -> Path:
     for index, (arm, table) in enumerate(_checked(arms).items()):
         color, marker = arm_style(index)
         label = f"{arm}  ECE {table['expected_error']:.3f}"
-        _draw_bins(above, below, table, {"color": color, "marker": marker, "label": label})
+        style = {"color": color, "marker": marker, "linestyle": line_style(index), "label": label}
+        _draw_bins(above, below, table, style)
     _label_reliability(above, below, any(table["of"] == "predicted" for table in arms.values()))
     _legend(figure, above)
     return save_figure(figure, path)
@@ -68,7 +70,8 @@ def _draw_bins(above: Axes, below: Axes, table: Mapping[str, Any], style: dict[s
     above.plot(mean, observed, linewidth=1.2, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7, **style)
     share = np.asarray(table["share"])
     shown = np.where(share > 0, share, np.nan)
-    below.stairs(shown, np.linspace(0, 1, BINS + 1), baseline=None, color=style["color"], linewidth=1.5)
+    line = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.5}
+    below.stairs(shown, np.linspace(0, 1, BINS + 1), baseline=None, **line)
 
 
 def _label_reliability(above: Axes, below: Axes, confidence: bool) -> None:
@@ -120,7 +123,7 @@ def _square_figure(count: int) -> tuple[Figure, Axes]:
 
 
 def _write_cell(axis: Axes, at: tuple[int, int], count: int, share: float, small: bool) -> None:
-    style = {"ha": "center", "va": "center", "color": "white" if share > 0.55 else INK, "textcoords": "offset points"}
+    style = {"ha": "center", "va": "center", "color": "white" if share > 0.8 else INK, "textcoords": "offset points"}
     if small:
         axis.annotate(f"{count:,}" if count else "", at, (0, 0), fontsize=6, **style)
         return

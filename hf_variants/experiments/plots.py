@@ -7,6 +7,7 @@ Figures are made without pyplot: it keeps every figure alive and picks a backend
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .overview import challengers, main_test
+from .results import CLASSIFICATION
 from .views import short_count
 
 LOSS_CURVES = "loss_curves.png"
@@ -27,10 +29,13 @@ CONTEXT_LENGTH = "context_length.png"
 # Okabe and Ito's palette without its yellow, which vanishes on white; every arm has its own marker as well.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))  # where colours come again
 INK, GRID = "#333333", "#dddddd"
 CURVES = {"validation_loss": "validation loss", "train_loss": "training loss"}
 _SECOND = {"markerfacecolor": "white", "linestyle": "--"}
 _ALIKE = 0.05  # costs that differ by less share one narrow stretch of an axis
+_APART = 0.014  # of an axis: about a marker's width, by which markers are moved away from each other
+_BARS = "Bars: 95 % interval over seeds; none where there is one seed."
 _MARK = {
     "linestyle": "none", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.8, "capsize": 3,
     "elinewidth": 1.2, "zorder": 5,
@@ -50,14 +55,14 @@ def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
     _draw_curves(axes[0], results, dict.fromkeys(results["arms"], lambda tokens: tokens))
     axes[0].set_xlabel("training tokens")
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    axes[0].set_ylabel(f"{results['metric']} ({results['unit']})")
+    axes[0].set_ylabel(_metric_title(results))
     if clocks:
         _draw_curves(axes[1], results, clocks)
         axes[1].set_xlabel("training time (s, from the quiet timing run)")
     for axis in axes:
         _reference_line(axis, results, label=axis is axes[0])
     figure_legend(figure, axes[0])
-    figure.supxlabel(curves_caption(results), fontsize=8, color=INK)
+    _caption(figure, f"{curves_caption(results)}{_beside(results)}")
     return save_figure(figure, path)
 
 
@@ -73,8 +78,9 @@ def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
         _draw_costs(axis, results, cost)
         axis.set_xlabel(label)
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    axes[0].set_ylabel(f"final {results['split']} {results['metric']}\n({results['unit']})")
+    axes[0].set_ylabel(f"final {results['split']} {_metric_title(results)}".replace(" (", "\n("))
     figure_legend(figure, axes[0])
+    _caption(figure, f"{_BARS}{_beside(results)}")
     return save_figure(figure, path)
 
 
@@ -107,7 +113,7 @@ def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
     quality.set_title("filled: equal tokens, hollow: equal training time", fontsize=9, color=INK)
     speed.set_title("filled: training, hollow: inference", fontsize=9, color=INK)
     figure_legend(figure, quality)
-    figure.supxlabel("Bars: 95 % interval over seeds; none where there is one seed.", fontsize=8, color=INK)
+    _caption(figure, _BARS)
     return save_figure(figure, path)
 
 
@@ -129,7 +135,7 @@ def _draw_differences(
     if points:
         lengths = [length for length, _ in found]
         options = {"capsize": 3, "elinewidth": 1.2, "markersize": 6, "linewidth": 1.4} | style
-        axis.errorbar(lengths, [point["mean"] for point in points], interval_errors(points), label=label, **options)
+        axis.errorbar(lengths, [point["mean"] for point in points], _bars(points), label=label, **options)
 
 
 def _difference_label(overview: Mapping[str, Any]) -> str:
@@ -171,22 +177,56 @@ def arm_style(index: int) -> tuple[str, str]:
     return PALETTE[index % len(PALETTE)], MARKERS[(index + around) % len(MARKERS)]
 
 
+def line_style(index: int) -> str | tuple[int, tuple[float, float]]:
+    """The line that goes with `arm_style`'s colour: arms of one colour differ by it."""
+    return LINES[index // len(PALETTE) % len(LINES)]
+
+
+def side_by_side(places: Mapping[str, Sequence[float]], span: float) -> dict[str, list[float]]:
+    """Where to draw every arm's markers, so that those at nearly one place don't hide each other.
+
+    `span` is the length of the axis. Markers closer than a marker's width are moved apart, around their middle, in the
+    order of their places, and of the arms where these are equal.
+    """
+    step, moved = _APART * span, {arm: list(found) for arm, found in places.items()}
+    order = {arm: number for number, arm in enumerate(places)}
+    every = [(x, order[arm], i, arm) for arm, found in places.items() for i, x in enumerate(found)]
+    groups: list[list[tuple[float, int, int, str]]] = []
+    for point in sorted(every):
+        if groups and point[0] - groups[-1][-1][0] < step:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    for group in groups:
+        middle = sum(x for x, *_ in group) / len(group)
+        for rank, (_, _, i, arm) in enumerate(group if len(group) > 1 else ()):
+            moved[arm][i] = middle + step * (rank - (len(group) - 1) / 2)
+    return moved
+
+
 def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
-    for index, (arm, row) in enumerate(results["arms"].items()):
-        if arm not in clocks:
-            continue
+    arms = [(index, arm, row) for index, (arm, row) in enumerate(results["arms"].items()) if arm in clocks]
+    places = {arm: [clocks[arm](mark["tokens"]) for mark in row["marks"]] for _, arm, row in arms}
+    places = side_by_side(places, max(itertools.chain(*places.values()), default=0.0))
+    for index, arm, row in arms:
         color, marker = arm_style(index)
         curve = row["curve"] if results["metric"] == "loss" else {"tokens": [], "mean": [], "low": [], "high": []}
         at = [clocks[arm](tokens) for tokens in curve["tokens"]]
-        axis.plot(at, curve["mean"], color=color, linewidth=1.6)
+        axis.plot(at, curve["mean"], color=color, linewidth=1.6, linestyle=line_style(index))
         axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
         marks = row["marks"]
         axis.errorbar(
-            [clocks[arm](mark["tokens"]) for mark in marks], [mark["mean"] for mark in marks], interval_errors(marks),
-            color=color, marker=marker, label=arm, **_MARK,
-        )  # fmt: skip
+            places[arm], [mark["mean"] for mark in marks], _bars(marks), color=color, marker=marker, label=arm, **_MARK
+        )
     tidy_axis(axis)
     axis.set_xlim(left=0)
+
+
+def _bars(points: list[Mapping[str, Any]]) -> list[list[float]]:
+    """`interval_errors`, but nothing is drawn where one seed gives no interval."""
+    known = [point["ci95"] is not None for point in points]
+    return [[side if is_known else math.nan for side, is_known in zip(sides, known, strict=True)]
+            for sides in interval_errors(points)]  # fmt: skip
 
 
 def interval_errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
@@ -197,16 +237,17 @@ def interval_errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
 
 
 def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float]) -> None:
+    low, high = min(cost.values()), max(cost.values())
+    is_narrow = high < (1 + _ALIKE) * low  # or an axis would be stretched until rounding looks like a difference
+    span = 2 * _ALIKE * high if is_narrow else 1.3 * (high - low)
+    places = side_by_side({arm: [value] for arm, value in cost.items()}, span)
     for index, (arm, row) in enumerate(results["arms"].items()):
         if arm in cost:
             color, marker = arm_style(index)
             point = row["metrics"][results["split"]][results["metric"]]
-            axis.errorbar(
-                [cost[arm]], [point["mean"]], interval_errors([point]), color=color, marker=marker, label=arm, **_MARK
-            )
+            axis.errorbar(places[arm], [point["mean"]], _bars([point]), color=color, marker=marker, label=arm, **_MARK)
     axis.margins(x=0.15, y=0.15)
-    low, high = min(cost.values()), max(cost.values())
-    if high < (1 + _ALIKE) * low:  # or an axis would be stretched until rounding looks like a difference
+    if is_narrow:
         axis.set_xlim(low * (1 - _ALIKE), high * (1 + _ALIKE))
     tidy_axis(axis)
 
@@ -238,13 +279,36 @@ def figure_legend(figure: Figure, axis: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 
+def _caption(figure: Figure, text: str) -> None:
+    """Small print below the panels, in as many lines as it takes."""
+    figure.supxlabel(textwrap.fill(text, int(16 * figure.get_figwidth())), fontsize=8, color=INK)
+
+
 def curves_caption(results: Mapping[str, Any]) -> str:
     """What the lines, bands and markers of the loss curves stand for."""
-    seeds, split = len(results["seeds"]), results["split"]
-    markers = f"Markers: {split} {results['metric']} after the decay branch"
-    if seeds > 1:
-        markers += f", mean of {seeds} seeds with 95 % interval"
-    return f"{markers}." if results["metric"] != "loss" else f"{lines_caption(results)} {markers}."
+    what = "of the finished models" if results["objective"] == CLASSIFICATION else "after the decay branch"
+    markers = f"Markers: {results['split']} {results['metric'].replace('_', ' ')} {what}{over_seeds(results)}."
+    return markers if results["metric"] != "loss" else f"{lines_caption(results)} {markers}"
+
+
+def over_seeds(results: Mapping[str, Any]) -> str:
+    """`, mean of 3 seeds with 95 % interval`; empty where every arm has one seed."""
+    counts = {len(row["metrics"][results["split"]][results["metric"]]["per_seed"]) for row in results["arms"].values()}
+    if counts == {1}:
+        return ""
+    up_to = "" if len(counts) == 1 else "up to "
+    without = "" if 1 not in counts else " (one seed has none)"
+    return f", mean of {up_to}{max(counts)} seeds with 95 % interval{without}"
+
+
+def _beside(results: Mapping[str, Any]) -> str:
+    return " Markers at one place stand side by side." if len(results["arms"]) > 1 else ""
+
+
+def _metric_title(results: Mapping[str, Any]) -> str:
+    """The metric, with its unit where that is not its own name."""
+    metric = results["metric"].replace("_", " ")
+    return metric if results["unit"] == results["metric"] else f"{metric} ({results['unit']})"
 
 
 def lines_caption(results: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from .plots import (
     curves_caption,
     interval_errors,
     lines_caption,
+    over_seeds,
     timed_clocks,
 )
 
@@ -85,9 +86,8 @@ def cost_quality(results: Results) -> Figure:
         _view(what, y_title, _COSTS[key], [_cost_trace(results, arm, key, _COSTS[key]) for arm in known[key]])
         for key in telling
     ]
-    seeds = len(results["seeds"])
-    over = f", mean of {seeds} seeds with 95 % interval" if seeds > 1 else ""
-    return {"caption": f"{what.capitalize()} against what an arm costs{over}.", "log_switch": False, "views": views}
+    caption = f"{what.capitalize()} against what an arm costs{over_seeds(results)}."
+    return {"caption": caption, "log_switch": False, "views": views}
 
 
 def _arms(results: Results) -> list[Arm]:

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from hf_variants.experiments.plots import plot_context_length, plot_cost_quality, plot_loss_curves
+from hf_variants.experiments.plots import (
+    curves_caption,
+    plot_context_length,
+    plot_cost_quality,
+    plot_loss_curves,
+    side_by_side,
+)
 from hf_variants.experiments.results import build_results
 from tests.experiments import sample_comparison as sample
 
@@ -26,6 +32,24 @@ def test_two_panels_with_timing_one_without(plot, tmp_path):
     narrow, same_height = png_size(plot(untimed, tmp_path / "untimed.png"))
     assert wide > narrow >= 900
     assert height == same_height >= 600
+
+
+def test_markers_at_one_place_stand_side_by_side():
+    moved = side_by_side({"a": [10.0, 50.0], "b": [10.0, 90.0], "c": [10.1]}, 100.0)
+    step = moved["b"][0] - moved["a"][0]
+    assert step > 1 and moved["c"][0] - moved["b"][0] == pytest.approx(step)
+    assert moved["a"][0] + moved["c"][0] == pytest.approx(2 * (10 + 10 + 10.1) / 3)
+    assert (moved["a"][1], moved["b"][1]) == (50.0, 90.0)  # alone
+
+
+def test_the_caption_says_how_many_seeds_an_arm_has():
+    records = sample.records()
+    assert "mean of 3 seeds with 95 % interval." in curves_caption(build_results(sample.comparison(), records))
+    some = [r for r in records if r["arm"] != "highway" or r["seed"] == 0]
+    found = curves_caption(build_results(sample.comparison(), some))
+    assert "after the decay branch, mean of up to 3 seeds with 95 % interval (one seed has none)." in found
+    one = [r for r in records if r["seed"] == 0]
+    assert "mean of" not in curves_caption(build_results(sample.comparison(), one))
 
 
 def test_same_results_same_bytes(tmp_path):
