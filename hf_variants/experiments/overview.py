@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import significance
-from .significance import BETTER, EQUAL, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
+from .significance import BETTER, EQUAL, EQUAL_IN_ONE, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE, format_p
 from .views import OWN_BUDGET, VIEWS, as_paired, describe_budget, holm_of_rows, what_is_tested
 
 SCHEMA = 1
@@ -208,7 +208,7 @@ def _counted(cells: Mapping[str, Any], view: str, arm: str) -> str:
     for name, cell in cells.items():
         row = main_test(cell, view, arm)
         found.setdefault(row["verdict"] if row else UNKNOWN, []).append(name)
-    order = (BETTER, WORSE, EQUAL, NO_DIFFERENCE, ONE_SEED, NO_VARIATION, UNKNOWN)
+    order = (BETTER, WORSE, EQUAL, EQUAL_IN_ONE, NO_DIFFERENCE, ONE_SEED, NO_VARIATION, UNKNOWN)
     total = _plural(len(cells), "cell")
     counts = [
         f"{_WORDS.get(word, word)} in {len(found[word])} of {total} ({', '.join(found[word])})"

@@ -19,6 +19,7 @@ BETTER = "better"
 WORSE = "worse"
 NO_DIFFERENCE = "no difference detected"
 EQUAL = "equal in every seed"
+EQUAL_IN_ONE = "equal in the one seed"
 ONE_SEED = "one seed: no interval"
 NO_VARIATION = "no variation between seeds: no interval"
 
@@ -54,7 +55,7 @@ def paired_difference(arm: Mapping[str, float], against: Mapping[str, float]) ->
     """Paired t test of `arm - against`; both map a seed to a value, and only seeds found in both count.
 
     Raises ValueError when no seed is in both. When all differences are equal there is nothing to estimate an error
-    from and nothing to test: no p-value is given, and an interval (of no width) only where they are all zero.
+    from and nothing to test: no p-value is given, and an interval (of no width) only where several are all zero.
     """
     seeds = [seed for seed in arm if seed in against]
     if not seeds:
@@ -65,7 +66,7 @@ def paired_difference(arm: Mapping[str, float], against: Mapping[str, float]) ->
     scale = float(np.abs(np.concatenate([first, second])).max())
     deviation = _deviation(differences, scale)
     if np.abs(differences).max() <= _ROUNDING * scale:
-        return PairedDifference(0.0, (0.0, 0.0), None, len(seeds))
+        return PairedDifference(0.0, (0.0, 0.0) if len(seeds) > 1 else None, None, len(seeds))
     if len(seeds) == 1 or deviation == 0.0:
         return PairedDifference(mean, None, None, len(seeds))
     error = deviation / math.sqrt(len(seeds))
@@ -88,16 +89,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def verdict(
     paired: PairedDifference, p_holm: float | None = None, lower_is_better: bool = True, caveat: str | None = None
 ) -> str:
-    """`better`, `worse`, `no difference detected`, `equal in every seed`, or why nothing can be said.
+    """`better`, `worse`, `no difference detected`, `equal in every (the one) seed`, or why nothing can be said.
 
     A difference is detected when the interval excludes zero, Holm's p is below 0.05, and no caveat speaks against it.
     """
+    if paired.p is None and paired.difference == 0.0:
+        return EQUAL_IN_ONE if paired.seeds == 1 else EQUAL
     if paired.ci95 is None:
         return ONE_SEED if paired.seeds == 1 else NO_VARIATION
     p = paired.p if p_holm is None else p_holm
     low, high = paired.ci95
-    if low == high == 0.0:
-        return EQUAL
     if low <= 0.0 <= high or p is None or p >= ALPHA or caveat:
         return NO_DIFFERENCE
     return BETTER if (paired.difference < 0) == lower_is_better else WORSE
@@ -123,7 +124,7 @@ def verdict_sentence(
         return f"One seed only, so no interval and no verdict {where}: {signed}."
     if outcome == NO_VARIATION:
         return f"All {paired.seeds} seeds differ by one amount, so no interval and no verdict {where}: {signed}."
-    if outcome == EQUAL:
+    if outcome in (EQUAL, EQUAL_IN_ONE):
         seeds = "the one seed" if paired.seeds == 1 else f"all {paired.seeds} seeds"
         return f"{arm} and {against} are equal in {seeds} {where}."
     evidence = f"{format_p(paired.p if p_holm is None else p_holm, 'p' if p_holm is None else 'Holm p')}"

@@ -7,6 +7,7 @@ import pytest
 
 from hf_variants.experiments.significance import (
     EQUAL,
+    EQUAL_IN_ONE,
     NO_DIFFERENCE,
     NO_VARIATION,
     ONE_SEED,
@@ -69,6 +70,7 @@ def test_one_seed_no_common_seed_and_no_variation():
     same = paired_difference({"0": 2.0, "1": 3.0}, {"0": 2.0, "1": 3.0})
     assert (same.ci95, same.p, verdict(same)) == ((0.0, 0.0), None, EQUAL)
     once = paired_difference({"0": 2.0}, {"0": 2.0, "1": 1.0})
+    assert (once.difference, once.ci95, verdict(once)) == (0.0, None, EQUAL_IN_ONE)
     assert verdict_sentence("a", "b", once, "on test") == "a and b are equal in the one seed on test."
     assert verdict_sentence("a", "b", same, "on test") == "a and b are equal in all 2 seeds on test."
     shifted = paired_difference({"0": 2.1, "1": 3.1}, {"0": 2.0, "1": 3.0})
