@@ -123,8 +123,11 @@ def _seeds(cell: Mapping[str, Any]) -> str:
 
 
 def _tests_note(overview: Mapping[str, Any]) -> str:
-    text = f"p-values are corrected by Holm's method over all {overview['tests_corrected']} tests of all cells; "
-    return text + "a cell's own report corrects within one view of one cell, and may therefore detect more."
+    count = overview["tests_corrected"]
+    rows = [row for cell in overview["cells"].values() for row in cell["tests"] if row["p"] is not None]
+    text = f"p-values are corrected by Holm's method over all {count} tests of all cells"
+    text += "; rows that compare the same runs are one test" if count < len(rows) else ""
+    return text + "; a cell's own report corrects within one view of one cell, and may therefore detect more."
 
 
 def _tests_table(cells: Mapping[str, Any]) -> str:

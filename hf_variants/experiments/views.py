@@ -268,8 +268,11 @@ def _with_verdicts(rows: list[dict[str, Any]], lower_is_better: bool) -> list[di
 
 
 def what_is_tested(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a row tests: equal for rows that stand for the same runs under other names."""
-    return tuple(row[key] for key in ("against", "budget", "difference", "p"))
+    """What a row tests: equal for rows that stand for the same runs, under other names or in another view.
+
+    A budget is no part of it: runs that cost as many FLOPs as tokens are compared at the same marks in both views.
+    """
+    return tuple(row[key] for key in ("against", "difference", "p"))
 
 
 def holm_of_rows(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:

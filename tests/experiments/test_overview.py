@@ -49,6 +49,19 @@ def test_an_arm_that_is_another_under_a_second_name_makes_no_tests_more():
     assert overview["tests_corrected"] < len(all_tests(overview))
 
 
+def test_runs_that_cost_alike_are_one_test_at_equal_tokens_and_at_equal_flops():
+    records = sample.records()
+    for record in records:
+        for mark in record["marks"]:
+            mark["flops"] = 1e6 * mark["tokens"]
+    overview = sample.overview_of(a=build_results(sample.comparison(), records, sample.timing()))
+    rows = all_tests(overview)
+    tokens, flops = (main_test(overview["cells"]["a"], view, "highway") for view in ("equal_tokens", "equal_flops"))
+    assert flops["p"] == tokens["p"] and flops["p_holm"] == tokens["p_holm"]
+    assert overview["tests_corrected"] == len(rows) - 2
+    assert "; rows that compare the same runs are one test" in overview_markdown(overview)
+
+
 def test_what_one_cell_detects_may_not_hold_over_many():
     alone = sample.overview_of(first=of_seeds(0, 1, 2))
     row = main_test(alone["cells"]["first"], "equal_tokens", "highway")
