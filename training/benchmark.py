@@ -8,8 +8,9 @@
     python training/benchmark.py --curve runs/curve
 
 The two sides of a case take turns in one process. A ratio is the median over rounds of ours / reference, with the 95 %
-interval of that median; it is `over` where the whole interval lies above the target. Being over fails nothing, since
-time depends on the machine; two sides that compute different things, or of unlike size, end in exit code 1.
+interval of that median (the range of fewer than six rounds); it is `over` where all of that lies above the target.
+Being over fails nothing, since time depends on the machine; two sides that compute different things, or of unlike
+size, end in exit code 1.
 
 --base REV times our side of every case against our side at another commit, in two processes that take turns; both
 check the case before, and have to compute the same. That commit is checked out as a git worktree, for that long.

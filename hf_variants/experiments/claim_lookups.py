@@ -18,7 +18,7 @@ from huggingface_hub.errors import StrictDataclassError
 from ..auto import TABLE
 from .checking import InputError
 from .overview import VIEW_WORDS, at, main_test, tests_of, view_words
-from .significance import format_p
+from .significance import LEAST_FOR_MEDIAN, format_p
 from .sources import NotMeasuredError, Results, Sources
 from .tables import number, summary_text
 from .views import short_count
@@ -262,10 +262,11 @@ def benchmark(sources: Sources, case: str) -> str:
     found = next((row for row in sources.measurement(path)["cases"] if row["name"] == case), None)
     if found is None:
         raise NotMeasuredError(f"{path} has no case *{case}*")
-    low, high = found["ratio_interval"]
+    (low, high), rounds = found["ratio_interval"], found["rounds"]
     what = "time" if found.get("unit", "ms") == "ms" else "memory"
     text = f"{case}: {found['ours']['name']} takes {_times(found['ratio'])} the {what} of {found['reference']['name']}"
-    return f"{text} (95 % interval {_ratio(low)} to {_ratio(high)}, {found['rounds']} rounds)"
+    words = "95 % interval" if rounds >= LEAST_FOR_MEDIAN else "range"
+    return f"{text} ({words} {_ratio(low)} to {_ratio(high)}, {rounds} rounds)"
 
 
 def depth(sources: Sources, comparison: str, arm: str, of: str) -> str:

@@ -209,9 +209,10 @@ def test_a_benchmark_case_has_its_interval_and_rounds(folder):
     case = {"name": "fast", "unit": "ms", **sides, "rounds": 9, "ratio": 1.004, "ratio_interval": [0.0904, 1.2]}
     (folder / "speed").mkdir()
     (folder / "speed" / "benchmark.json").write_text(
-        json.dumps({"cases": [case, case | {"name": "lean", "unit": "MiB"}]})
+        json.dumps({"cases": [case, case | {"name": "lean", "unit": "MiB"}, case | {"name": "few", "rounds": 5}]})
     )
-    text = page(folder, lookup, {"lookup": "benchmark", "case": "lean"}, {"lookup": "benchmark", "case": "gone"})
+    text = page(folder, *({"lookup": "benchmark", "case": name} for name in ("fast", "lean", "few", "gone")))
+    assert "few: new takes 1.00 times the time of old (range 0.09 to 1.20, 5 rounds)." in text
     assert "fast: new takes 1.00 times the time of old (95 % interval 0.09 to 1.20, 9 rounds)." in text
     assert (
         "1.00 times the memory of old" in text and f"*{NOT_MEASURED}*: speed/benchmark.json has no case *gone*" in text
