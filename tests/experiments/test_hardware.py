@@ -2,8 +2,10 @@
 """What a record says of speed, and the recipe's switch for torch.compile."""
 
 import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from hf_variants.experiments import hardware
+from hf_variants.experiments import hardware, timing
 from hf_variants.experiments.run import run_recipe
 from tests.experiments.tiny import tiny_recipe
 
@@ -38,6 +40,21 @@ def test_a_gpu_adds_memory_and_utilisation(monkeypatch):
     monkeypatch.setattr(hardware.torch.cuda, "get_device_name", lambda: "NVIDIA H200")
     found = hardware.speed(record, "no", devices=1)
     assert found == pytest.approx({"tokens_per_second": 500, "peak_memory_mb": 3, "mfu": 0.25})
+
+
+def test_memory_is_measured_once_the_process_is_warm(monkeypatch):
+    passes, before = [], []
+    monkeypatch.setattr(timing, "peak_memory_mb", lambda step: before.append(len(passes)) or 1.0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_positions=4, n_embd=4, n_layer=1, n_head=1))
+    ids = torch.arange(4)[None]
+
+    def losses(model):
+        passes.append(model.training)
+        return model(ids, labels=ids).loss
+
+    timed = timing.Timed(model, torch.optim.SGD(model.parameters()), losses, 4, {"input_ids": ids})
+    found = timing.time_models({"a": timed, "b": timed}, rounds=1)
+    assert before == [1, 1] and found["arms"]["a"]["peak_memory_mb"] == 1.0
 
 
 @pytest.mark.slow
