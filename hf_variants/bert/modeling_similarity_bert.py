@@ -22,6 +22,7 @@ from transformers.utils import TransformersKwargs
 
 from .attention_similarity_bert import (
     EUCLIDEAN_ATTENTION,
+    full_precision,
     in_full_precision,
     same_width,
     scaled,
@@ -86,12 +87,14 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         if self.similarity == "euclidean":
             return self.attend_by_distance(query, key, value, attention_mask)
-        attend = functools.partial(self.attend_by_product, attention_mask=attention_mask, **kwargs)
         if self.similarity != "cosine" or value.device.type != "cpu":
-            return attend(query, key, value)
+            return self.attend_by_product(query, key, value, attention_mask, **kwargs)
         # Rounded to bf16, vectors of length 1 cost several times the dot product's error. A CPU loses no time in fp32.
+        if isinstance(attention_mask, torch.Tensor) and attention_mask.is_floating_point():
+            attention_mask = full_precision(attention_mask)  # SDPA takes no half mask beside fp32
+        attend = functools.partial(self.attend_by_product, attention_mask=attention_mask, **kwargs)
         output, weights = in_full_precision(attend, query, key, value)
-        return output.to(value.dtype), weights
+        return output.to(value.dtype), None if weights is None else weights.to(value.dtype)
 
     def attend_by_product(
         self,

@@ -142,6 +142,36 @@ def test_padding_does_not_change_real_tokens(similarity, implementation, side):
     torch.testing.assert_close(found, outputs(model, {"input_ids": ids}), atol=1e-5, rtol=1e-5)
 
 
+def ready_mask(lowest: float, dtype: torch.dtype) -> torch.Tensor:
+    """Return a mask of 4 dimensions to be added, `(3, 1, 11, 11)`; the last row sees nothing."""
+    visible = padding("left")
+    return torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, lowest)
+
+
+@EVERY_SIMILARITY
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_ready_mask_to_be_added_is_that_of_padding(similarity, dtype):
+    model = build(SimilarityBertModel, similarity_config(similarity)).to(dtype)
+    ids = batch(model.config, size=3, length=11)["input_ids"]
+    visible = padding("left")[:, 0, 0]
+    expected = outputs(model, {"input_ids": ids, "attention_mask": visible.long()})
+    for lowest in (torch.finfo(dtype).min,):
+        hidden = model(input_ids=ids, attention_mask=ready_mask(lowest, dtype)).last_hidden_state
+        torch.testing.assert_close(hidden[visible], expected[visible], atol=1e-5, rtol=1e-5)
+        model.zero_grad()
+        hidden.float().square().sum().backward()
+        assert hidden.isfinite().all()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@EVERY_SIMILARITY
+def test_attention_weights_have_the_precision_of_the_model(similarity):
+    model = build(SimilarityBertModel, similarity_config(similarity)).to(torch.bfloat16)
+    model.set_attn_implementation("eager")
+    attentions = model(**batch(model.config), output_attentions=True).attentions
+    assert {weights.dtype for weights in attentions} == {torch.bfloat16}
+
+
 @EVERY_SIMILARITY
 @EVERY_OPTION
 def test_bf16_is_as_accurate_as_the_dot_product(similarity, option):
