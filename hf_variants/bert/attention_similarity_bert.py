@@ -183,12 +183,18 @@ def euclidean_attention(
 
     Returns:
         What the stock attention returns: the result `(batch, seq, heads, head)`, and the weights.
+
+    Raises:
+        ValueError: the mask is neither boolean nor of floating point.
     """
     scores = euclidean_scores(query, key, scaling, tied)
+    lowest = torch.finfo(scores.dtype).min
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+        scores = scores.masked_fill(~attention_mask, lowest)
+    elif attention_mask is not None and not attention_mask.is_floating_point():
+        raise ValueError(f"the ready attention_mask is of {attention_mask.dtype}; allowed: torch.bool, floating point")
     elif attention_mask is not None:
-        scores = scores + attention_mask
+        scores = scores + attention_mask.to(scores.dtype).clamp_min(lowest)  # a row of -inf alone would be NaN
     weights = nn.functional.dropout(scores.softmax(-1), p=dropout)
     output = in_full_precision(torch.matmul, weights, value).to(value.dtype)
     return output.transpose(1, 2).contiguous(), weights.to(value.dtype)

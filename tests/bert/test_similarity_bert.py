@@ -155,13 +155,20 @@ def test_a_ready_mask_to_be_added_is_that_of_padding(similarity, dtype):
     ids = batch(model.config, size=3, length=11)["input_ids"]
     visible = padding("left")[:, 0, 0]
     expected = outputs(model, {"input_ids": ids, "attention_mask": visible.long()})
-    for lowest in (torch.finfo(dtype).min,):
+    for lowest in (torch.finfo(dtype).min, -torch.inf):
         hidden = model(input_ids=ids, attention_mask=ready_mask(lowest, dtype)).last_hidden_state
         torch.testing.assert_close(hidden[visible], expected[visible], atol=1e-5, rtol=1e-5)
         model.zero_grad()
         hidden.float().square().sum().backward()
         assert hidden.isfinite().all()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_ready_mask_of_whole_numbers_is_refused_for_the_distance():
+    model = build(SimilarityBertModel, similarity_config("euclidean"))
+    ids = batch(model.config, size=3, length=11)["input_ids"]
+    with pytest.raises(ValueError, match="attention_mask is of torch.int64; allowed: torch.bool, floating point"):
+        model(input_ids=ids, attention_mask=padding("left").long())
 
 
 @EVERY_SIMILARITY
