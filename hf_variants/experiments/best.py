@@ -15,20 +15,30 @@ from .checking import InputError
 from .durable import put_in_place
 
 
+def selected(metric: str, values: dict[str, float], objective: Any) -> float:
+    """The value of `values` that models are chosen by, or the worst there is where this model has none of it.
+
+    Raises InputError where the objective has no such metric.
+    """
+    known = getattr(objective, "undefined", {}) | values
+    if metric not in known:
+        raise InputError(f"objective.selection_metric: '{metric}'; allowed: {', '.join(known)}")
+    return known[metric]
+
+
 class BestModel:
     """The best model of a run, by the metric that its objective selects by; nothing without a `patience`."""
 
     def __init__(self, patience: int | None, objective: Any, folder: Path) -> None:
-        self.patience, self.folder = patience, folder
+        self.patience, self.objective, self.folder = patience, objective, folder
         self.metric, self.lower_is_better = getattr(objective, "selection", ("loss", True))
 
     def saw(self, progress: Any, values: dict[str, float]) -> bool:
         """Counts one evaluation on validation in `progress`; whether it is the best so far."""
         if self.patience is None:
             return False
-        if self.metric not in values:
-            raise InputError(f"objective.selection_metric: '{self.metric}'; allowed: {', '.join(values)}")
-        value = values[self.metric] if self.lower_is_better else -values[self.metric]
+        value = selected(self.metric, values, self.objective)
+        value = value if self.lower_is_better else -value
         improved = progress.best is None or value < progress.best
         if improved:
             progress.best, progress.best_step, progress.bad = value, progress.step, 0

@@ -29,6 +29,7 @@ from .arguments import (
     refuse_unknown,
     set_dotted,
 )
+from .best import selected
 from .cards import architecture_file, model_card
 from .checking import DivergedError, as_mapping, as_whole
 from .classification_figures import TEXTS as FIGURES
@@ -282,7 +283,8 @@ class Runner:
             found = record["marks"][-1]["validation"]
             trial |= {"tokens": record["tokens"], "validation_loss": found["loss"]}
             if "selection" in record:
-                trial["selection"] = record["selection"] | {"value": found[record["selection"]["metric"]]}
+                value = selected(record["selection"]["metric"], found, self.prepared(recipe).objective)
+                trial["selection"] = record["selection"] | {"value": value}
         except DivergedError as error:
             say(str(error))
             trial |= {"tokens": None, "validation_loss": None}

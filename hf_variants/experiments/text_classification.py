@@ -77,6 +77,11 @@ class TextClassification:
         name = self.arguments.selection_metric or SELECTION[self.kind]
         return name, name in LOWER_IS_BETTER
 
+    @property
+    def undefined(self) -> dict[str, float]:
+        """What a metric counts as in choosing models where it is undefined: a correlation, for a constant number."""
+        return {"spearman": -1.0, "pearson": -1.0} if self.kind == "regression" else {}
+
     # ---- losses ------------------------------------------------------------------------------------------------
 
     def prepare(self, batch: dict[str, np.ndarray], rng: np.random.Generator) -> tuple[dict[str, np.ndarray], int]:

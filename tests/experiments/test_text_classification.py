@@ -2,6 +2,7 @@
 """The objective of labelled text: its losses, what a run of each kind leaves behind, early stopping, resuming."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from hf_variants.experiments.arguments import InputError
+from hf_variants.experiments.arguments import InputError, ObjectiveArguments
+from hf_variants.experiments.best import BestModel
 from hf_variants.experiments.cards import model_card
 from hf_variants.experiments.classification_report import intervals
 from hf_variants.experiments.loop import Loop
 from hf_variants.experiments.prepared import prepare
 from hf_variants.experiments.run import run_recipe
+from hf_variants.experiments.text_classification import TextClassification
 
 from .tiny_labelled import labelled_recipe, write_examples
 
@@ -177,6 +180,18 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_model(tmp_path):
     assert record["steps"] == mark["best_step"] + 2 * 4
     assert mark["validation"]["loss"] == min(found)
     assert mark["examples"] == 30 * 64  # the budget that it was given
+
+
+def test_a_model_without_a_correlation_is_the_worst_choice_and_no_error(tmp_path):
+    """One that says the same of every text has none, and is how training may begin."""
+    arguments = ObjectiveArguments(objective="text_classification", selection_metric="spearman")
+    objective = TextClassification(arguments, None).for_labels("regression", ["score"])
+    best, progress = BestModel(2, objective, tmp_path), SimpleNamespace(best=None, best_step=0, step=1, bad=0)
+    found = [{"loss": 3.0}, {"loss": 2.0, "pearson": 0.1, "spearman": -0.9}, {"loss": 1.0}]
+    assert [best.saw(progress, values) for values in found] == [True, True, False]
+    classes = TextClassification(arguments, None).for_labels("single_label_classification", ["no", "yes"])
+    with pytest.raises(InputError, match="objective.selection_metric: 'spearman'; allowed: loss, f1"):
+        BestModel(2, classes, tmp_path).saw(progress, {"loss": 1.0, "f1": 0.5})
 
 
 class KilledError(Exception):
