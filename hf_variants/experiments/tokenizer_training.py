@@ -98,7 +98,7 @@ def _refuse_size(arguments: TokenizerArguments, least: int) -> None:
 def _train_characters(arguments: TokenizerArguments, text: TrainingText) -> Tokenizer:
     """One token per character of the train split. Unseen characters become [UNK] where that token exists."""
     specials = list(arguments.special_tokens)
-    vocabulary = {token: index for index, token in enumerate(specials + sorted(text.alphabet))}
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(specials + sorted(text.alphabet)))}
     unknown = {"unk_token": "[UNK]"} if "[UNK]" in specials else {}
     backend = Tokenizer(models.WordLevel(vocabulary, **unknown))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")

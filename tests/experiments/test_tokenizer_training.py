@@ -93,6 +93,11 @@ def test_encoders_get_bert_s_special_tokens_and_template(kind):
         train(kind, special_tokens=["[PAD]"])
 
 
+def test_a_special_token_of_one_character_leaves_no_id_without_a_token():
+    vocabulary = train("character", ["a#b"], special_tokens=["[UNK]", "#"]).get_vocab()
+    assert vocabulary == {"[UNK]": 0, "#": 1, "a": 2, "b": 3}
+
+
 @pytest.mark.parametrize("kind", ["wordpiece", "unigram", "words"])
 def test_case_is_a_choice(kind):
     lower, kept = (train(kind, vocab_size=120, lowercase=lowercase) for lowercase in (True, False))
