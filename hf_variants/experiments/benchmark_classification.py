@@ -34,6 +34,9 @@ class _Lengths:
     model_input_names = ("input_ids", "attention_mask")
     pad_token_id, padding_side = 0, "right"
 
+    def num_special_tokens_to_add(self, pair: bool) -> int:
+        return 0
+
     def __call__(self, texts: Sequence[str], *_: object, **__: object) -> dict[str, list[np.ndarray]]:
         rng = np.random.default_rng(0)
         return {"input_ids": [rng.integers(1, SIZES["vocab_size"], size=int(text)) for text in texts]}

@@ -31,7 +31,8 @@ class TokenizedExamples:
     """The token ids of examples `(n,)`, cut at `max_length`, and their labels; padded only in batches.
 
     With a `limit`, so many of them are taken at even distances: files may be sorted by label. An example without any
-    token (a tokenizer of words may find none) is one padding token that is masked.
+    token (a tokenizer of words may find none) is one padding token that is masked. Raises InputError where special
+    tokens alone fill `max_length`.
     """
 
     def __init__(
@@ -39,6 +40,10 @@ class TokenizedExamples:
     ) -> None:
         if limit is not None and limit < len(examples):
             examples = examples.take(np.linspace(0, len(examples) - 1, limit).round().astype(int))
+        specials = tokenizer.num_special_tokens_to_add(pair=examples.pairs is not None)
+        if max_length <= specials:  # tokenizers would not cut at all
+            what = "a pair of texts" if examples.pairs is not None else "a text"
+            raise InputError(f"block_size: {max_length}; allowed: more than the {specials} special tokens of {what}")
         names = [name for name in tokenizer.model_input_names if name in ("input_ids", "token_type_ids")]
         encoded = tokenizer(
             examples.texts,

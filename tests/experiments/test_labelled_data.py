@@ -14,6 +14,7 @@ from hf_variants.experiments.labelled import Examples
 from hf_variants.experiments.labelled_data import BucketedOrder, TokenizedExamples
 from hf_variants.experiments.prepared import prepare
 from hf_variants.experiments.run import run_recipe
+from tests.models import char_tokenizer
 
 from .tiny_labelled import labelled_recipe
 
@@ -28,6 +29,9 @@ class Tokenizer:
 
     def __init__(self, padding_side: str = "right") -> None:
         self.padding_side = padding_side
+
+    def num_special_tokens_to_add(self, pair):
+        return 0
 
     def __call__(self, texts, pairs=None, max_length=None, **_):
         return {"input_ids": [[ord(c) - 96 for c in text][:max_length] for text in texts]}
@@ -46,6 +50,15 @@ def test_a_batch_is_padded_to_its_longest_and_cut_at_the_limit():
     assert batch["labels"].tolist() == [0, 1, 1]
     assert found.batch(np.asarray([2]))["input_ids"].tolist() == [[1, 2, 3, 4, 5]]
     assert found.batch(np.asarray([3]))["input_ids"].shape == (1, 1)
+
+
+@pytest.mark.parametrize(("pairs", "specials", "what"), [(None, 2, "a text"), (["b c"], 3, "a pair of texts")])
+def test_a_limit_that_special_tokens_fill_is_refused(pairs, specials, what):
+    examples = Examples(["abc def"], pairs)
+    for size in range(1, specials + 1):
+        with pytest.raises(InputError, match=f"block_size: {size}; allowed: more than the {specials} .* of {what}"):
+            TokenizedExamples(char_tokenizer(), examples, size)
+    assert TokenizedExamples(char_tokenizer(), examples, specials + 1).lengths.tolist() == [specials + 1]
 
 
 def test_padding_is_on_the_side_that_the_tokenizer_says():
