@@ -383,10 +383,15 @@ def _no_splits(path: Path) -> InputError:
     return InputError(f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}")
 
 
+def has_half_pair(text: str) -> bool:
+    """Whether half of a surrogate pair stands alone in a text: JSON can say so, and no tokenizer takes it."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in set(text))
+
+
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{where}: text is expected, found {value!r}")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in set(value)):
+    if has_half_pair(value):
         raise InputError(f"{where}: half of a surrogate pair, which is no character")
     return value
 

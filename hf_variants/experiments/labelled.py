@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import DataArguments, InputError
-from .corpora import SPLIT_SEED, SPLITS
+from .corpora import SPLIT_SEED, SPLITS, has_half_pair
 from .docstrings import read_docstrings
 from .label_arguments import MULTI, REGRESSION, LabelArguments
 from .label_values import BadRowError, Scheme, find_scheme, same_in_all
@@ -269,6 +269,8 @@ def _text(value: Any, column: str) -> str:
         raise BadRowError(f"text is expected in column '{column}', found {value!r:.60}")
     if not value.strip():
         raise BadRowError(f"the text in column '{column}' is empty")
+    if has_half_pair(value):
+        raise BadRowError(f"the text in column '{column}' has half of a surrogate pair, which is no character")
     return value
 
 

@@ -50,6 +50,12 @@ GOOD = "text,label\none,0\ntwo,1\n"
         ("a.txt", "0 ||| a\n1 |||  \t\n", {}, "a.txt: line 2: the text in column 'text' is empty"),
         ("a.jsonl", '{"text": "a", "label": 0}\n[1]\n', {}, "a.jsonl: line 2: not a JSON object"),
         ("a.jsonl", '{"text": "a", "label": 0}\n{"text": 7, "label": 1}', {}, "line 2: text is expected in column"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 0}\n{"text": "b\\ud800", "label": 1}',
+            {},
+            "line 2: the text in column 'text' has",
+        ),
         ("a.jsonl", '{"text": "a", "label": 0}\n{"text": "b"}\n', {}, "a.jsonl: line 2: the label is missing"),
         ("a.jsonl", '{"text": "a", "label": {"x": 1}}\n', {}, "column 'label' holds no label in any row"),
         ("a.jsonl", '{"text": "a", "label": 0}\n{"text": "b", "label": [1]}', {}, "line 2: label [1]; a number or a"),
