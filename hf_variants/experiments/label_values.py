@@ -37,7 +37,7 @@ def read_cell(value: Any) -> Cell:
     if not isinstance(value, (int, float)):  # a bool is an int
         raise BadRowError(f"label {value!r:.60}; a number or a text is expected")
     if abs(value) > LARGEST:
-        raise BadRowError(f"label {value:.6g} is too large; allowed: up to {LARGEST}")
+        raise BadRowError(f"label {value!r:.30} is too large; allowed: up to {LARGEST}")
     return int(value)
 
 

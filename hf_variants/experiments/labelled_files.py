@@ -129,7 +129,7 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Table:
     for number, line in _lines(path):
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # ValueError also of a number with thousands of digits
             row = None
         if not isinstance(row, dict):
             raise InputError(f"{path}: {LINE.format(number)}: not a JSON object")

@@ -92,7 +92,7 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         try:
             content = json.loads(line)
             row = tuple(content[column] for column in columns)
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):  # ValueError also of thousands of digits
             fields = " and ".join(f"'{column}'" for column in columns)
             raise InputError(f"{path}: line {number}: not a JSON object with a field {fields}") from None
         yield row

@@ -62,6 +62,8 @@ GOOD = "text,label\none,0\ntwo,1\n"
         ("a.csv", "text,label\na,-3\nb,-2\n", {}, "holds -3; allowed: texts, or whole numbers from 0"),
         ("a.csv", GOOD + "three," + "x" * 999, {}, f"row 3 {BELOW}: label '" + "x" * 59 + " is a text"),
         ("a.csv", GOOD, {"label_names": ["1", "9" * 30]}, "a.csv: label 1e+30 is too large"),
+        ("a.jsonl", '{"text": "a", "label": 0}\n{"text": "b", "label": 1' + "0" * 400 + "}", {}, "line 2: label 1"),
+        ("a.jsonl", '{"text": "a", "label": 1' + "0" * 5000 + "}", {}, "a.jsonl: line 1: not a JSON object"),
         ("a.csv", "text,label\n", {}, "column 'label' holds no label in any row"),
         (
             "a.csv",

@@ -34,6 +34,13 @@ def test_the_bad_byte_is_counted_from_the_beginning(tmp_path, monkeypatch, block
         list(read_pieces(tmp_path / "a.txt"))
 
 
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 100_000])
+def test_json_that_python_refuses_to_read_is_named(tmp_path, value):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "n": ' + value + "}")
+    with pytest.raises(InputError, match="a.jsonl: line 1: not a JSON object with a field 'text'"):
+        list(read_rows(tmp_path / "a.jsonl", ["text"]))
+
+
 def test_what_is_read_of_a_broken_file_before_it_breaks(tmp_path, monkeypatch):
     """Rows come as they are read: what follows them has not been looked at yet."""
     monkeypatch.setattr(text_files, "BLOCK", 40)
