@@ -156,6 +156,8 @@ def check_folder(folder: Path, request: Request) -> dict[str, Any] | None:
         what = f"holds {', '.join(names[:3])}" if names else "is a file"
         raise InputError(f"{folder}: {what}, and no tokenizer of this program; use another --output_dir")
     record = read_json(folder / TOKENIZER_RECORD)
+    if not isinstance(record, dict) or not {"request", "train"} <= record.keys():
+        raise InputError(f"{folder / TOKENIZER_RECORD}: is no record of this program; use another --output_dir")
     changed = differing_keys(record["request"], request.to_dict())
     if changed:
         raise InputError(f"{folder}: holds another tokenizer ({'; '.join(changed[:3])}); use another --output_dir")

@@ -293,6 +293,14 @@ def test_an_output_folder_that_holds_something_else_is_refused(data, tmp_path, c
     assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"kept"}
 
 
+@pytest.mark.parametrize("record", ["{}", "[]"])
+def test_an_output_folder_with_the_record_of_something_else_is_refused(data, tmp_path, capfd, record):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer_record.json").write_text(record)
+    assert program("--dataset", data, "--tokenizer", "bpe", "--output_dir", tmp_path) == 2
+    assert "tokenizer_record.json: is no record of this program; use another --output_dir" in capfd.readouterr().err
+
+
 def split_folder(folder: Path, **splits: str | bytes) -> Path:
     for name, text in splits.items():
         (folder / f"{name}.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
