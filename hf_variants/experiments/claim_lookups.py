@@ -28,7 +28,7 @@ COSTS = {
     "train_step_ms": ("A training step takes", "ms", 1),
     "inference_ms": ("A forward pass without gradients takes", "ms", 1),
     "tokens_per_second": ("Tokens read per second of training:", "", 0),
-    "peak_memory_mb": ("Peak memory is", "MB", 0),
+    "peak_memory_mb": ("Peak memory is", "MiB", 0),
     "parameters": ("Parameters:", "", 0),
     "flops": ("Training takes", "FLOPs", 3),
     "quiet_seconds": ("The whole training takes, at the quiet run's speed,", "s", 0),

@@ -155,7 +155,7 @@ def _arms_table(results: Results) -> str:
     at = "own budget" if results.get("budget_unit") == OWN_BUDGET else f"equal {results.get('budget_unit', 'tokens')}"
     header = ["arm", f"{split} {metric.replace('_', ' ')}{unit} ± 95 % CI"]
     header += [f"difference, {at}", "difference, equal time", "difference, equal FLOPs", "parameters"]
-    header += ["training FLOPs", "training (s)", "training step (ms)", "inference (ms)", "peak memory (MB)"]
+    header += ["training FLOPs", "training (s)", "training step (ms)", "inference (ms)", "peak memory (MiB)"]
     tests = tests_of(results)
     rows = []
     for arm, row in results["arms"].items():

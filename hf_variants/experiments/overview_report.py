@@ -48,7 +48,7 @@ def _rows(cells: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     equal = view_words("equal_tokens", units.pop() if len(units) == 1 else "budget").removeprefix("at ")
     header = ["cell", "arm", "parameters", f"{name} ± 95 % CI", "bits per byte ± 95 % CI", f"difference, {equal}"]
     header += ["difference, equal time", "training FLOPs", "training speed", "inference speed"]
-    header += ["peak memory (MB)"]
+    header += ["peak memory (MiB)"]
     rows = []
     for cell_name, cell in cells.items():
         for arm, row in cell["arms"].items():

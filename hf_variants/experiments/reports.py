@@ -78,7 +78,7 @@ def arms_table(results: Mapping[str, Any], highlight: str | None = None) -> str:
         for arm, row in results["arms"].items()
     ]
     rows += _floor_rows(results, ["", "", *metrics, "", "", "", ""])
-    return markdown_table(*present_columns([*columns, "peak memory (MB)"], rows))
+    return markdown_table(*present_columns([*columns, "peak memory (MiB)"], rows))
 
 
 def _floor_rows(results: Mapping[str, Any], columns: Sequence[str]) -> list[list[str]]:

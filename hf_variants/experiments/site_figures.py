@@ -43,7 +43,7 @@ _COSTS = {
     "quiet_seconds": "training time (s, from the quiet timing run)",
     "train_step_ms": "training step (ms, median)",
     "inference_ms": "inference (ms, median)",
-    "peak_memory_mb": "peak memory (MB)",
+    "peak_memory_mb": "peak memory (MiB)",
 }
 
 

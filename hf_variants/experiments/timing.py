@@ -73,7 +73,7 @@ def quartiles(values: list[float]) -> list[float]:
 
 
 def peak_memory_mb(work: Callable[[], Any]) -> float | None:
-    """How far `work` drives memory above what is in use before it, in MB; None where the system can't tell."""
+    """How far `work` drives memory above what is in use before it, in MiB; None where the system can't tell."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -184,7 +184,7 @@ def _step(timed: Timed, precision: Callable) -> Callable[[], None]:
 
 
 def _warm_up(timed: Timed, precision: Callable) -> None:
-    """A pass that leaves nothing behind: what a process takes once (some 15 MB) is no need of its first model."""
+    """A pass that leaves nothing behind: what a process takes once (some 15 MiB) is no need of its first model."""
     with precision():
         losses = timed.losses(timed.model.train())
     losses.mean().backward()
