@@ -12,7 +12,7 @@ from . import classification_report as report
 from .arguments import InputError, ObjectiveArguments
 from .labelled import Examples
 from .labelled_data import LabelledEvaluation, TokenizedExamples
-from .objectives import summarise_scores
+from .metrics import summarise_scores
 from .text_classification import TextClassification
 
 SLICES = 4  # by length

@@ -9,7 +9,7 @@ from . import classification_report as report
 from .arguments import InputError
 from .floors import tfidf_floor
 from .labelled_data import PreparedExamples
-from .objectives import summarise_scores
+from .metrics import summarise_scores
 
 
 def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from .causal_lm import CausalLanguageModeling
 from .corpora import ANSWER, as_question, find_model
 from .data import PackedBlocks, tokenize_documents
 from .generation import answer_questions, pad_rows, summarise_answers
-from .metrics import load_metric
-from .objectives import FixedEvaluation, summarise_scores
+from .metrics import load_metric, summarise_scores
+from .objectives import FixedEvaluation
 
 LONGEST = 1024  # tokens read at once where nobody says how many
 Results = tuple[dict[str, float], list[dict[str, Any]]]

@@ -10,7 +10,6 @@ model adds to the record (a dictionary). A recipe may name one of its own: `obje
 import functools
 import importlib.util
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .arguments import InputError, ObjectiveArguments
 from .causal_lm import IGNORED, CausalLanguageModeling
-from .checking import DivergedError
+from .metrics import summarise_scores
 from .text_classification import TextClassification
 
 
@@ -156,18 +155,3 @@ class FixedEvaluation:
 def evaluate_split(model: torch.nn.Module, evaluation: FixedEvaluation, accelerator: Any) -> dict[str, float]:
     """The objective's metrics over one prepared split, e.g. {"loss": 1.92, "perplexity": 6.82, "accuracy": 0.43}."""
     return summarise_scores(evaluation.scores(model, accelerator), evaluation.objective.metrics)
-
-
-def summarise_scores(scores: dict[str, np.ndarray], names: Sequence[str]) -> dict[str, float]:
-    """The named metrics of an evaluation's per-token arrays. Raises DivergedError where a loss is not finite."""
-    from .metrics import load_metric
-
-    if not np.isfinite(scores["loss"]).all():
-        raise DivergedError("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
-    results: dict[str, float] = {}
-    for name in names:
-        try:
-            results |= load_metric(name).score(scores)
-        except ValueError as error:
-            raise InputError(f"evaluation: {error}") from None
-    return {name: float(value) for name, value in results.items()}

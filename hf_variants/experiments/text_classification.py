@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from .arguments import InputError, ObjectiveArguments
+from .best import selected
 from .fine_tuning import play_features
 from .labelled import LabelledCorpus
 from .labelled_data import FEATURES
-from .metrics import LOWER_IS_BETTER
+from .metrics import LOWER_IS_BETTER, summarise_scores
 
 SCORED = {
     "binary": ("average_precision", "roc_auc", "f1", "accuracy", "matthews", "calibration_error"),
@@ -51,12 +52,29 @@ class TextClassification:
         return bound
 
     def for_labels(self, problem_type: str, label_names: list[str]) -> "TextClassification":
-        """This objective with these labels, all of one weight."""
+        """This objective with these labels, all of one weight.
+
+        Raises InputError where the metric that models are to be chosen by is none of theirs.
+        """
         bound = copy.copy(self)
         is_binary = problem_type == "single_label_classification" and len(label_names) == 2
         bound.label_names, bound.kind = label_names, "binary" if is_binary else problem_type
         bound.metrics, bound.weights = ("cross_entropy", *SCORED[bound.kind]), None
+        if self.arguments.selection_metric:
+            selected(self.arguments.selection_metric, bound.rehearse(), bound)
         return bound
+
+    def rehearse(self) -> dict[str, float]:
+        """What an evaluation finds, by name; the values are those of a perfect model on made-up examples."""
+        if self.kind == "regression":
+            labels = torch.tensor([0.0, 1.0])
+            logits = labels[:, None]
+        elif self.kind == "multi_label_classification":
+            labels = logits = torch.tensor([[0.0], [1.0]]).expand(2, len(self.label_names))
+        else:
+            labels, logits = torch.arange(len(self.label_names)), torch.eye(len(self.label_names))
+        found = self.probabilities(logits) | {"loss": self._loss(logits, labels, None, 0.0), "label": labels.long()}
+        return summarise_scores({n: v.numpy() for n, v in found.items()} | self.about_scores(), self.metrics)
 
     def _weights(self, corpus: LabelledCorpus) -> torch.Tensor | None:
         """What the loss of each class is multiplied by, `(classes,)`; of several labels: that of their positives."""

@@ -189,9 +189,30 @@ def test_a_model_without_a_correlation_is_the_worst_choice_and_no_error(tmp_path
     best, progress = BestModel(2, objective, tmp_path), SimpleNamespace(best=None, best_step=0, step=1, bad=0)
     found = [{"loss": 3.0}, {"loss": 2.0, "pearson": 0.1, "spearman": -0.9}, {"loss": 1.0}]
     assert [best.saw(progress, values) for values in found] == [True, True, False]
-    classes = TextClassification(arguments, None).for_labels("single_label_classification", ["no", "yes"])
-    with pytest.raises(InputError, match="objective.selection_metric: 'spearman'; allowed: loss, f1"):
-        BestModel(2, classes, tmp_path).saw(progress, {"loss": 1.0, "f1": 0.5})
+
+
+NO_METRICS = {
+    "two classes": ("single_label_classification", ["no", "yes"], ("spearman", "f1_macro")),
+    "classes": ("single_label_classification", ["a", "b", "c"], ("spearman", "average_precision", "f1")),
+    "labels": ("multi_label_classification", ["toxic", "insult"], ("accuracy", "f1/rude")),
+    "a number": ("regression", ["score"], ("accuracy", "matthews")),
+}
+
+
+@pytest.mark.parametrize("case", NO_METRICS)
+def test_a_metric_that_the_labels_do_not_have_is_an_error_before_training(case):
+    problem_type, names, wrong = NO_METRICS[case]
+    for name in wrong:
+        arguments = ObjectiveArguments(objective="text_classification", selection_metric=name)
+        with pytest.raises(InputError, match=f"objective.selection_metric: '{name}'; allowed: .*loss"):
+            TextClassification(arguments, None).for_labels(problem_type, names)
+
+
+def test_what_a_rehearsal_finds_is_what_an_evaluation_finds(tmp_path):
+    record = run_recipe(labelled_recipe(tmp_path, {"training.max_epochs": 1}), tmp_path / "run")
+    objective = TextClassification(ObjectiveArguments(objective="text_classification"), None)
+    found = objective.for_labels("single_label_classification", ["no", "yes"]).rehearse()
+    assert {*found, "f1_tuned"} == record["marks"][-1]["validation"].keys()  # a threshold is tuned at the end only
 
 
 class KilledError(Exception):

@@ -8,8 +8,12 @@ computes them from an evaluation's arrays, per token or per example.
 
 import functools
 import importlib
+from collections.abc import Sequence
+from typing import Any
 
-from ..arguments import InputError
+import numpy as np
+
+from ..checking import DivergedError, InputError
 
 NAMES = {
     "cross_entropy": "CrossEntropy",
@@ -39,3 +43,16 @@ def load_metric(name: str):
         raise InputError(f"metric '{name}'; allowed: {', '.join(NAMES)}")
     module = importlib.import_module(f".{name}.{name}", __package__)
     return getattr(module, NAMES[name])(keep_in_memory=True)
+
+
+def summarise_scores(scores: dict[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """The named metrics of an evaluation's arrays. Raises DivergedError where a loss is not finite."""
+    if not np.isfinite(scores["loss"]).all():
+        raise DivergedError("evaluation: the loss is not finite; the run has diverged (lower training.learning_rate)")
+    results: dict[str, float] = {}
+    for name in names:
+        try:
+            results |= load_metric(name).score(scores)
+        except ValueError as error:
+            raise InputError(f"evaluation: {error}") from None
+    return {name: float(value) for name, value in results.items()}
