@@ -47,22 +47,23 @@ Clock = Callable[[float], float]  # tokens -> seconds
 def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
     """Loss against tokens per arm (line: mean, band: range over seeds), and against training time if it was timed.
 
-    Markers with 95 % intervals are the ends of the decay branches, on the results' split.
+    Markers with 95 % intervals are the ends of the decay branches, on the results' split. Where arms are compared by
+    another metric than the loss, there are none.
     """
-    clocks = timed_clocks(results)
+    clocks, by_loss = timed_clocks(results), results["metric"] == "loss"
     figure = new_figure(2 if clocks else 1, width=5.4)
     axes = figure.subplots(1, 2 if clocks else 1, sharey=True, squeeze=False)[0]
     _draw_curves(axes[0], results, dict.fromkeys(results["arms"], lambda tokens: tokens))
     axes[0].set_xlabel("training tokens")
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    axes[0].set_ylabel(_metric_title(results))
+    axes[0].set_ylabel(_metric_title(results) if by_loss else "loss")
     if clocks:
         _draw_curves(axes[1], results, clocks)
         axes[1].set_xlabel("training time (s, from the quiet timing run)")
     for axis in axes:
         _reference_line(axis, results, label=axis is axes[0])
     figure_legend(figure, axes[0])
-    _caption(figure, f"{curves_caption(results)}{_beside(results)}")
+    _caption(figure, f"{curves_caption(results)}{_beside(results)}" if by_loss else lines_caption(results))
     return save_figure(figure, path)
 
 
@@ -205,21 +206,30 @@ def side_by_side(places: Mapping[str, Sequence[float]], span: float) -> dict[str
 
 
 def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
-    arms = [(index, arm, row) for index, (arm, row) in enumerate(results["arms"].items()) if arm in clocks]
-    places = {arm: [clocks[arm](mark["tokens"]) for mark in row["marks"]] for _, arm, row in arms}
+    by_loss = results["metric"] == "loss"
+    for index, (arm, row) in enumerate(results["arms"].items()):
+        if arm in clocks:
+            color, marker = arm_style(index)
+            style = {} if by_loss else {"label": arm, "marker": marker, "markersize": 4}
+            curve = row["curve"]
+            at = [clocks[arm](tokens) for tokens in curve["tokens"]]
+            axis.plot(at, curve["mean"], color=color, linewidth=1.6, linestyle=line_style(index), **style)
+            axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
+    if by_loss:
+        _draw_marks(axis, results, clocks)
+    tidy_axis(axis)
+    axis.set_xlim(left=0)
+
+
+def _draw_marks(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
+    arms = [(index, arm, row["marks"]) for index, (arm, row) in enumerate(results["arms"].items()) if arm in clocks]
+    places = {arm: [clocks[arm](mark["tokens"]) for mark in marks] for _, arm, marks in arms}
     places = side_by_side(places, max(itertools.chain(*places.values()), default=0.0))
-    for index, arm, row in arms:
+    for index, arm, marks in arms:
         color, marker = arm_style(index)
-        curve = row["curve"] if results["metric"] == "loss" else {"tokens": [], "mean": [], "low": [], "high": []}
-        at = [clocks[arm](tokens) for tokens in curve["tokens"]]
-        axis.plot(at, curve["mean"], color=color, linewidth=1.6, linestyle=line_style(index))
-        axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
-        marks = row["marks"]
         axis.errorbar(
             places[arm], [mark["mean"] for mark in marks], _bars(marks), color=color, marker=marker, label=arm, **_MARK
         )
-    tidy_axis(axis)
-    axis.set_xlim(left=0)
 
 
 def _bars(points: list[Mapping[str, Any]]) -> list[list[float]]:
@@ -315,7 +325,8 @@ def lines_caption(results: Mapping[str, Any]) -> str:
     """What the lines and bands of the loss curves stand for."""
     names = sorted({CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
     band = " (band: range over seeds)" if len(results["seeds"]) > 1 else ""
-    return f"Lines: {' or '.join(names)} before decay{band}."
+    when = "" if results["objective"] == CLASSIFICATION else " before decay"
+    return f"Lines: {' or '.join(names)}{when}{band}."
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

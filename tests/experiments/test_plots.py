@@ -60,6 +60,15 @@ def test_same_results_same_bytes(tmp_path):
     assert plot_loss_curves(results, tmp_path / "c.png").read_bytes() != first
 
 
+def test_losses_are_drawn_also_where_arms_are_compared_by_another_metric(tmp_path):
+    results = build_results(sample.comparison() | {"metric": "accuracy"}, sample.records())
+    first = plot_loss_curves(results, tmp_path / "a.png").read_bytes()
+    results["arms"]["highway"]["curve"]["mean"][0] += 0.5
+    assert plot_loss_curves(results, tmp_path / "b.png").read_bytes() != first
+    results["arms"]["highway"]["marks"][-1]["mean"] += 0.5  # not a loss: it has no place on this axis
+    assert plot_loss_curves(results, tmp_path / "c.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
 @pytest.mark.parametrize("plot", [plot_loss_curves, plot_cost_quality])
 def test_one_seed_one_arm_no_curve_and_another_metric(plot, tmp_path):
     record = sample.record("residual", 0)
