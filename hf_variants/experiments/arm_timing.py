@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a comparison's quiet run times of each arm: its model in the state in which it trains, on its own batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from .models import build_config, build_model
 from .optimizer import build_optimizer
 from .prepared import Prepared
 from .run import build_growing
-from .timing import Timed, default_device
+from .timing import Timed, default_device, precision_context, stages_in_one, time_models
 
 
 def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
@@ -44,9 +45,22 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     tokens = int(tokens["attention_mask"].sum() if "attention_mask" in tokens else tokens["input_ids"].size)
     inputs = prepared.sample(recipe.training.eval_batch_size, typical=True)
     inputs = {n: torch.from_numpy(a).to(default_device()) for n, a in inputs.items() if n != "labels"}
-    losses = one_batch(prepared, size)
+    losses, precision = one_batch(prepared, size), precision_context(recipe.training.mixed_precision)
     moved = {name: model.to(default_device()) for name, model in models.items()}
     return {
-        name: Timed(model, build_optimizer(model, recipe.training), losses, tokens, inputs)
+        name: Timed(model, build_optimizer(model, recipe.training), losses, tokens, inputs, precision)
         for name, model in moved.items()
     }
+
+
+def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepared], rounds: int) -> dict[str, Any]:
+    """The content of `timing.json`: every arm by its recipe, in turns, each in the precision that it trains in."""
+    candidates = {
+        f"{arm}{stage}": timed
+        for arm, recipe in recipes.items()
+        for stage, timed in timed_arm(recipe, prepared(recipe)).items()
+    }
+    timed = time_models(candidates, rounds)
+    arms = stages_in_one(timed["arms"])
+    frozen = [arm for arm, recipe in recipes.items() if recipe.training.train == "frozen"]
+    return timed | {"arms": arms | {arm: {name: arms[arm][name] for name in FROZEN} for arm in frozen}}

@@ -49,6 +49,7 @@ from .run import BOOKKEEPING, build_growing, identity, recipe_fingerprint, run_r
 from .samples import SAMPLES, has_written, samples_markdown
 from .schedule import in_steps, plan
 from .tuning import check_tune, trial_recipes, trial_score
+from .views import unsteadiness, unsteady_note
 
 KEYS = (
     *("name", "question", "recipe", "baseline", "arms", "seeds", "parameter_matched", "tune", "timing_rounds"),
@@ -381,21 +382,14 @@ class Runner:
         """The separate quiet run that all speed figures come from."""
         if (self.records / "timing.json").exists() and not again:
             return
-        from .arm_timing import FROZEN, timed_arm
-        from .timing import precision_context, stages_in_one, time_models
+        from .arm_timing import quiet_run
 
         say(f"timing {len(self.comparison.arms)} arms in turns")
-        candidates = {}
-        for arm in self.comparison.arms:
-            recipe = self.final_recipe(arm, self.comparison.seeds[0])
-            candidates |= {f"{arm}{stage}": t for stage, t in timed_arm(recipe, self.prepared(recipe)).items()}
-        precision = precision_context(recipe.training.mixed_precision)
-        timed = time_models(candidates, self.comparison.timing_rounds, precision)
-        arms = stages_in_one(timed["arms"])
-        for arm in arms:
-            if self.final_recipe(arm, self.comparison.seeds[0]).training.train == "frozen":
-                arms[arm] = {name: arms[arm][name] for name in FROZEN}
-        write_json(self.records / "timing.json", timed | {"arms": arms})
+        recipes = {arm: self.final_recipe(arm, self.comparison.seeds[0]) for arm in self.comparison.arms}
+        timed = quiet_run(recipes, self.prepared, self.comparison.timing_rounds)
+        write_json(self.records / "timing.json", timed)
+        if doubt := unsteady_note({arm: unsteadiness(figures) for arm, figures in timed["arms"].items()}):
+            say(f"{doubt} `--only time --time_again` repeats it.")
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""

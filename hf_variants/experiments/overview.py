@@ -92,6 +92,7 @@ def _arm(results: Mapping[str, Any], arm: str) -> dict[str, Any]:
     alike = row["speed_source"] == baseline["speed_source"]
     return {
         **{key: row[key] for key in _MEASURED},
+        **{key: row[key] for key in ("unsteady",) if key in row},
         "metrics": {name: {"mean": found["mean"], "ci95": found["ci95"]} for name, found in metrics.items()},
         "training_speed_ratio": _ratio(row["tokens_per_second"], baseline["tokens_per_second"]) if alike else None,
         "inference_speed_ratio": _ratio(baseline["inference_ms"], row["inference_ms"]),

@@ -10,7 +10,7 @@ from .overview import main_test, view_words
 from .plots import CONTEXT_LENGTH
 from .significance import NO_DIFFERENCE, NO_VARIATION, ONE_SEED, format_p
 from .tables import DASH, aligned_table, markdown_table, number, present_columns, summary_text
-from .views import describe_budget
+from .views import describe_budget, unsteady_note
 
 
 def overview_markdown(overview: Mapping[str, Any]) -> str:
@@ -96,7 +96,8 @@ def _table_note(overview: Mapping[str, Any]) -> str:
     text += f" One seed only, so no interval and no verdict: {', '.join(single)}." if single else ""
     busy = [_busy(name, cell) for name, cell in overview["cells"].items() if not _is_timed(cell)]
     text += f" Not timed in a quiet run yet, speed is that of training itself: {', '.join(busy)}." if busy else ""
-    return text
+    arms = {f"{arm} in {name}": row for name, cell in overview["cells"].items() for arm, row in cell["arms"].items()}
+    return f"{text} {unsteady_note({name: row.get('unsteady') for name, row in arms.items()})}".rstrip()
 
 
 def _is_timed(cell: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from .tables import (
     summary_text,
     value_text,
 )
-from .views import NEAR_MARK, OWN_BUDGET, VIEWS, describe_budget, short_count
+from .views import NEAR_MARK, OWN_BUDGET, VIEWS, describe_budget, short_count, unsteady_note
 
 _VIEW_TITLES = {
     "equal_tokens": "At equal tokens",
@@ -243,7 +243,8 @@ def interval_note(results: Mapping[str, Any]) -> str:
     if results["objective"] == CLASSIFICATION:
         text = f"The {with_unit(results).replace('_', ' ')} is that of the finished models, over {seeds}"
     text += "; ± is half the width of the 95 % t interval." if count > 1 else "; one seed gives no interval."
-    return f"{text} {_speed_note(results['arms'])}"
+    doubt = unsteady_note({arm: row.get("unsteady") for arm, row in results["arms"].items()})
+    return f"{text} {_speed_note(results['arms'])} {doubt}".rstrip()
 
 
 def _speed_note(arms: Mapping[str, Any]) -> str:

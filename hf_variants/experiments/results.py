@@ -18,7 +18,16 @@ from .classification_costs import cost_sentences
 from .metrics import LOWER_IS_BETTER
 from .secondary import secondary_sentences
 from .speedup import build_speedups
-from .views import OWN_BUDGET, Record, Runs, build_views, seconds_of_marks, short_verdict, verdict_sentences
+from .views import (
+    OWN_BUDGET,
+    Record,
+    Runs,
+    build_views,
+    seconds_of_marks,
+    short_verdict,
+    unsteadiness,
+    verdict_sentences,
+)
 
 SCHEMA = 1
 MASKED_LM = "masked_lm"
@@ -206,6 +215,8 @@ def _speed(arm: str, last: list[dict[str, Any]], timing: Mapping[str, Any] | Non
     quiet = ((timing or {}).get("arms") or {}).get(arm) or {}
     seconds = seconds_of_marks(quiet)
     speed = {key: quiet.get(key) for key in _TIMING_KEYS}
+    spread = unsteadiness(quiet)
+    speed |= {} if spread is None else {"unsteady": spread}
     speed["quiet_seconds"] = None if seconds is None else _mean(seconds(mark) for mark in last)
     per_second = quiet.get("tokens_per_second")
     if per_second is not None:

@@ -132,27 +132,24 @@ def precision_context(name: str) -> Callable[[], AbstractContextManager]:
 @dataclass
 class Timed:
     """One candidate of a quiet run: `losses(model)` is the forward pass of a training batch of `tokens` real tokens,
-    `inputs` are the keyword arguments of an inference batch."""
+    `inputs` are the keyword arguments of an inference batch, and each pass runs inside a new `precision()`, e.g.
+    autocast."""
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     losses: Callable[[torch.nn.Module], torch.Tensor]
     tokens: int
     inputs: Mapping[str, torch.Tensor]
+    precision: Callable[[], AbstractContextManager] = nullcontext
 
 
-def time_models(
-    candidates: Mapping[str, Timed], rounds: int, precision: Callable[[], AbstractContextManager] = nullcontext
-) -> dict[str, Any]:
-    """A comparison's quiet run: training step, inference and memory of every arm, in turns.
-
-    Every forward pass runs inside a new `precision()`, e.g. autocast.
-    """
-    steps = {arm: _step(timed, precision) for arm, timed in candidates.items()}
-    _warm_up(next(iter(candidates.values())), precision)
+def time_models(candidates: Mapping[str, Timed], rounds: int) -> dict[str, Any]:
+    """A comparison's quiet run: training step, inference and memory of every arm, in turns."""
+    steps = {arm: _step(timed) for arm, timed in candidates.items()}
+    _warm_up(next(iter(candidates.values())))
     memory = {arm: peak_memory_mb(step) for arm, step in steps.items()}
     training = alternate(steps, rounds)
-    inference = alternate({arm: _forward(timed, precision) for arm, timed in candidates.items()}, rounds)
+    inference = alternate({arm: _forward(timed) for arm, timed in candidates.items()}, rounds)
     arms = {arm: _summary(training[arm], inference[arm], timed, memory[arm]) for arm, timed in candidates.items()}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
@@ -175,27 +172,27 @@ def stages_in_one(timed: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
     return arms
 
 
-def _step(timed: Timed, precision: Callable) -> Callable[[], None]:
+def _step(timed: Timed) -> Callable[[], None]:
     def forward() -> torch.Tensor:
-        with precision():
+        with timed.precision():
             return timed.losses(timed.model)
 
     return lambda: training_step(timed.model.train(), timed.optimizer, forward)
 
 
-def _warm_up(timed: Timed, precision: Callable) -> None:
+def _warm_up(timed: Timed) -> None:
     """A pass that leaves nothing behind: what a process takes once (some 15 MiB) is no need of its first model."""
-    with precision():
+    with timed.precision():
         losses = timed.losses(timed.model.train())
     losses.mean().backward()
     timed.model.zero_grad()
 
 
-def _forward(timed: Timed, precision: Callable) -> Callable[[], None]:
+def _forward(timed: Timed) -> Callable[[], None]:
     options = {"use_cache": False} if timed.model.can_generate() else {}  # a pass over a whole text keeps nothing
 
     def forward() -> None:
-        with torch.inference_mode(), precision():
+        with torch.inference_mode(), timed.precision():
             timed.model.eval()(**timed.inputs, **options)
 
     return forward

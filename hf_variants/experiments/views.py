@@ -20,6 +20,8 @@ PARAMETER_TOLERANCE = 0.02
 OWN_BUDGET = "own budget"  # the unit where arms have different budgets on purpose, and are compared at their ends
 # An interpolated arm's next mark should not be further away than this: verdicts against the arm have to hold there.
 NEAR_MARK = 1.5
+# A timing is believed where the middle half of an arm's steps spans no more than this share of their median.
+STEADY = 0.5
 
 _COST_SOURCE = {"equal_time": "timing of a quiet run", "equal_flops": "FLOPs per token"}
 # The costs of two arms are products of floats: equal ones differ by rounding, which is not extrapolation.
@@ -48,7 +50,9 @@ def build_views(
     pairs = [(arm, head["baseline"]) for arm in runs if arm != head["baseline"]]
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "equal_tokens": lambda: [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
-        "equal_time": lambda: [_equal_cost(head, runs, "equal_time", *pair, seconds) for pair in pairs],
+        "equal_time": lambda: [
+            _with_doubt(_equal_cost(head, runs, "equal_time", *pair, seconds), quiet) for pair in pairs
+        ],
         "equal_flops": lambda: [_equal_cost(head, runs, "equal_flops", *pair, flops) for pair in pairs],
         "parameter_matched": lambda: _parameter_matched(head, runs, matched),
     }
@@ -72,6 +76,36 @@ def seconds_of_marks(timed: Mapping[str, Any]) -> CostOfMark | None:
     return lambda mark: sum(
         tokens * rate for tokens, rate in zip(mark.get("stage_tokens") or [mark["tokens"]], rates, strict=False)
     )
+
+
+def unsteadiness(timed: Mapping[str, Any]) -> float | None:
+    """How far the quartiles of an arm's timed steps are apart, in medians; None up to `STEADY`.
+
+    Beyond it, what else ran on the machine decides how fast an arm seems.
+    """
+    between, median = timed.get("train_step_ms_quartiles"), timed.get("train_step_ms")
+    spread = (between[1] - between[0]) / median if between and median else 0.0
+    return spread if spread > STEADY else None
+
+
+def unsteady_note(spreads: Mapping[str, float | None]) -> str:
+    """What is said of a quiet run that was not quiet for these arms; empty where it was for all."""
+    worst = max(spreads, key=lambda name: spreads[name] or 0.0, default=None)
+    if worst is None or spreads[worst] is None:
+        return ""
+    return (
+        f"The machine was busy in that run: the middle half of the training steps of {worst} spans "
+        f"{spreads[worst]:.2f} times their median (at most {STEADY:g} is steady), so no speed is to be relied on."
+    )
+
+
+def _with_doubt(row: dict[str, Any], quiet: Mapping[str, Any]) -> dict[str, Any]:
+    """An equal-time row, with a caveat where one of its arms was timed on a busy machine."""
+    doubted = [name for name in (row["arm"], row["against"]) if unsteadiness(quiet.get(name) or {})]
+    if "reason" in row or not doubted:
+        return row
+    text = f"the timing of {' and '.join(doubted)} is unsteady"
+    return {**row, "caveat": f"{row['caveat']}; {text}" if "caveat" in row else text}
 
 
 def flops_of_mark(mark: Mapping[str, Any]) -> float:

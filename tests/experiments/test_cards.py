@@ -108,6 +108,12 @@ def test_only_arms_that_no_quiet_run_timed_are_said_to_be_measured_in_training(r
     frozen = build_results(sample.comparison(), sample.records(), timing)
     for text in (report_markdown(frozen), model_card(frozen, "residual")):
         assert "in a separate quiet run, but the tokens/s of highway during training, beside whatever" in text
+    assert "busy" not in report_markdown(results)
+    timing["arms"]["residual"]["train_step_ms_quartiles"] = [40.0, 80.0]
+    busy = report_markdown(build_results(sample.comparison(), sample.records(), timing))
+    assert (
+        "The machine was busy in that run: the middle half of the training steps of residual spans 0.80 times" in busy
+    )
     untimed = build_results(sample.comparison(), sample.records())
     assert "Speed was measured during training, beside whatever else ran." in report_markdown(untimed)
 

@@ -277,6 +277,27 @@ def test_speed_is_measured_in_the_precision_of_the_training(copied, monkeypatch)
     )
     work.time(again=True)
     assert seen == {True}
+    precisions = {"residual": "bf16", "highway": "no"}
+    monkeypatch.setattr(
+        work, "final_recipe", lambda arm, seed: work.comparison.recipe(arm, seed, mixed_precision=precisions[arm])
+    )
+    seen.clear()
+    work.time(again=True)
+    assert seen == {True, False}
+
+
+def test_a_timing_on_a_busy_machine_says_so(copied, monkeypatch):
+    original = arm_timing.time_models
+
+    def busy(candidates, rounds):
+        found = original(candidates, rounds)
+        found["arms"]["highway"] |= {"train_step_ms": 10.0, "train_step_ms_quartiles": [8.0, 20.0]}
+        return found
+
+    monkeypatch.setattr(arm_timing, "time_models", busy)
+    said = []
+    runner(*copied).time(said.append, again=True)
+    assert "of highway spans 1.20 times their median" in said[-1] and said[-1].endswith("repeats it.")
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------------

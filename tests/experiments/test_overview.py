@@ -154,7 +154,16 @@ def test_a_cell_s_floor_is_below_its_arms_and_arms_without_timing_are_named():
     lines = [line for line in report.splitlines() if line.startswith(("| a |", "| b |"))]
     assert lines[3].startswith("| a | floor: TF-IDF + logistic regression | - | 1.235 | - |")
     assert lines[4].startswith("| b | residual |") and lines[3].count("|") == lines[2].count("|")
-    assert "speed is that of training itself: a (highway)." in report
+    assert "speed is that of training itself: a (highway)." in report and "busy" not in report
+
+
+def test_a_cell_that_was_timed_on_a_busy_machine_is_named_and_claims_nothing_at_equal_time():
+    timing = sample.timing()
+    timing["arms"]["highway"]["train_step_ms_quartiles"] = [40.0, 140.0]
+    overview = sample.overview_of(a=build_results(sample.comparison(), sample.records(), timing), b=of_seeds(0, 1, 2))
+    verdicts = [main_test(overview["cells"][cell], "equal_time", "highway")["verdict"] for cell in "ab"]
+    assert verdicts == ["no difference detected", "worse"]
+    assert "the middle half of the training steps of highway in a spans 1.60 times" in overview_markdown(overview)
 
 
 def test_tables_are_whole_and_nothing_unset_is_rendered(overview):

@@ -242,6 +242,21 @@ def test_a_verdict_that_rests_on_interpolation_alone_is_withheld(results):
     assert "next mark" in row["caveat"]
 
 
+def test_at_equal_time_nothing_is_detected_by_a_timing_of_a_busy_machine(results):
+    timing = sample.timing()
+    timing["arms"]["residual"]["train_step_ms_quartiles"] = [40.0, 66.0]  # 0.52 of the median
+    timing["arms"]["highway"]["train_step_ms_quartiles"] = [40.0, 65.0]
+    found = build_results(sample.comparison(), sample.records(), timing)
+    steady, busy = (row_of(each, "equal_time", "highway") for each in (results, found))
+    assert steady["verdict"] == "worse" and "caveat" not in steady
+    assert busy == steady | {"verdict": "no difference detected", "caveat": "the timing of residual is unsteady"}
+    assert "next mark" in row_of(results, "equal_flops", "residual_wide")["caveat"]
+    assert found["views"]["equal_tokens"] == results["views"]["equal_tokens"]
+    assert found["arms"]["residual"]["unsteady"] == pytest.approx(0.52)
+    assert all("unsteady" not in found["arms"][arm] for arm in ("highway", "residual_wide"))
+    assert all("unsteady" not in row for row in results["arms"].values())
+
+
 def test_equal_cost_is_never_extrapolated():
     records = sample.records()
     for record in records:
