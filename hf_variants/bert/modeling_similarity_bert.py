@@ -44,6 +44,16 @@ from .modeling_minbert import (
 # trf-ignore: TRF041 config.attention_similarity, config.tie_query_key
 
 
+# The parameter that holds the logarithm of a learned temperature or bandwidth. Names differ, because the values of one
+# similarity mean nothing to another: loaded into another, a scale starts afresh, and is reported as missing.
+LEARNED_SCALES = {
+    "dot_product": "log_temperature",
+    "cosine": "log_cosine_temperature",
+    "gaussian": "log_bandwidth",
+    "euclidean": "log_euclidean_bandwidth",
+}
+
+
 class SimilarityBertSelfAttention(MinBertSelfAttention):
     """Multi-head attention by the configuration's similarity, without the output projection."""
 
@@ -59,17 +69,16 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
         # A scale is what multiplies the similarity: a temperature, or this power of a bandwidth.
         self.power = {"gaussian": -2, "euclidean": -1}.get(self.similarity, 1)
         self.initial_scale = config.initial_scale
-        learned = config.learns_temperature
-        has_bandwidth = config.compares_distances
-        heads = config.num_attention_heads
-        self.log_temperature = nn.Parameter(torch.zeros(heads)) if learned and not has_bandwidth else None
-        self.log_bandwidth = nn.Parameter(torch.zeros(heads)) if learned and has_bandwidth else None
-        self.scaling = 1.0 if learned else self.initial_scale**self.power
+        self.learned = LEARNED_SCALES[self.similarity] if config.learns_temperature else None
+        if self.learned is not None:
+            self.register_parameter(self.learned, nn.Parameter(torch.zeros(config.num_attention_heads)))
+        self.scaling = 1.0 if self.learned is not None else self.initial_scale**self.power
 
     def scale(self) -> torch.Tensor | None:
         """Return the learned scale of each head, `(heads, 1, 1)`, or None where `scaling` is all there is."""
-        logarithm = self.log_temperature if self.log_bandwidth is None else self.log_bandwidth
-        return None if logarithm is None else (self.power * logarithm.float()).exp()[:, None, None]
+        if self.learned is None:
+            return None
+        return (self.power * getattr(self, self.learned).float()).exp()[:, None, None]
 
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.key is not None:
@@ -146,11 +155,8 @@ class SimilarityBertPreTrainedModel(MinBertPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if not isinstance(module, SimilarityBertSelfAttention):
-            return
-        for logarithm in (module.log_temperature, module.log_bandwidth):
-            if logarithm is not None:
-                init.constant_(logarithm, math.log(module.initial_scale))
+        if isinstance(module, SimilarityBertSelfAttention) and module.learned is not None:
+            init.constant_(getattr(module, module.learned), math.log(module.initial_scale))
 
 
 class SimilarityBertModel(SimilarityBertPreTrainedModel, MinBertModel):

@@ -139,6 +139,8 @@ def load_labelled(data: DataArguments, labels: LabelArguments) -> LabelledCorpus
         raise InputError(
             "data.question_column: labelled text is read from text_column, a second one from labels.pair_column"
         )
+    if labels.pair_column == data.text_column:
+        raise InputError(f"labels.pair_column: '{labels.pair_column}' is data.text_column; allowed: another column")
     tables, fractions, license, hub_id = _source(data, labels)
     scheme = _scheme(tables, data, labels)
     splits, skipped = {}, {}

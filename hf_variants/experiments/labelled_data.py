@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import processors
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from . import classification_report as report
@@ -300,4 +301,28 @@ def _build_tokenizer(recipe: Recipe, corpus: LabelledCorpus) -> PreTrainedTokeni
         if tokenizer.eos_token is None:
             raise InputError("tokenizer: batches need a padding token, and this tokenizer has neither that nor an eos")
         tokenizer.pad_token = tokenizer.eos_token
+    if corpus.splits["train"].pairs is not None:
+        separate_pairs(tokenizer)
     return tokenizer
+
+
+def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Lets a tokenizer that puts nothing between the texts of a pair put its sep token there, or else its eos token.
+
+    It is saved so: `tokenizer(text, pair)` gives everyone what the model was trained on. Raises InputError where it
+    cannot, for a model would have to guess where the second text begins.
+    """
+    if tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False):
+        return
+    token = tokenizer.sep_token or tokenizer.eos_token
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if token is None or backend is None or tokenizer.num_special_tokens_to_add(pair=False):
+        raise InputError(
+            "labels.pair_column: the tokenizer puts no token between the texts of a pair; allowed: one that does, for "
+            "example wordpiece, unigram or bpe"
+        )
+    template = processors.TemplateProcessing(
+        single=["$A"], pair=["$A", token, "$B"], special_tokens=[(token, tokenizer.convert_tokens_to_ids(token))]
+    )
+    before = backend.post_processor
+    backend.post_processor = template if before is None else processors.Sequence([before, template])

@@ -14,6 +14,7 @@ import hf_variants
 from .arguments import InputError, ModelArguments
 from .prepared import Prepared
 from .pretrained import check_vocabulary, load_pretrained, source_config
+from .timing import default_device
 from .word_vectors import load_word_vectors
 
 # What models of transformers raise about sizes and names that their configurations let pass.
@@ -146,6 +147,8 @@ def build_model(
 def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
     """Raises InputError where a new model on the CPU can't read the longest input: some types count positions from an
     offset."""
+    if model.config._attn_implementation == "flex_attention":
+        _check_flex_attention(model.config)
     if model.config._attn_implementation not in ("eager", "sdpa", None):  # others may need another device
         return
     batch = {name: torch.from_numpy(array) for name, array in prepared.sample(1).items()}
@@ -163,3 +166,11 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
         hint = "; raise max_position_embeddings" if too_long else ""
         raise InputError(f"model: {kind} cannot read a block of {size} tokens ({_reason(error)}){hint}") from None
     model.train(was_training)
+
+
+def _check_flex_attention(config: PreTrainedConfig) -> None:
+    for name in ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout"):
+        if getattr(config, name, 0.0):
+            raise InputError(f"model: {name} is {getattr(config, name)}; allowed with flex_attention: 0")
+    if default_device() == "cpu":
+        raise InputError("model.attn_implementation: flex_attention trains on a GPU only; allowed here: eager, sdpa")

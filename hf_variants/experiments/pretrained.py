@@ -2,6 +2,7 @@
 """Pretrained weights: from the Hub, a folder or an installed package, whole or some layers, in any model they fit."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from .. import growth
+from ..auto import TABLE
 from .arguments import InputError, ModelArguments
 from .corpora import find_model
 from .data import load_tokenizer
@@ -41,7 +43,31 @@ def source_config(arguments: ModelArguments) -> PreTrainedConfig:
         return _distilbert_config(own, **layers)
     cls = transformers.CONFIG_MAPPING[arguments.model_type]
     known = cls().to_dict().keys() - {"model_type", "architectures", "auto_map", "transformers_version"}
+    _refuse_to_drop(own, known, arguments)
     return cls(**{name: value for name, value in own.to_dict().items() if name in known} | layers)
+
+
+def _refuse_to_drop(own: PreTrainedConfig, known: Iterable[str], arguments: ModelArguments) -> None:
+    """Raises InputError where weights of one of our variants would be read by a model that lacks what makes it one.
+
+    No key need be missing then: a gaussian similarity_bert has minbert's weights, and another attention.
+    """
+    if own.model_type not in {row.model_type for row in TABLE}:
+        return
+    fields = type(own).__dataclass_fields__.keys() - PreTrainedConfig.__dataclass_fields__.keys()
+    kept = {name: value for name, value in own.to_dict().items() if name in known}
+    neutral = type(own)(**kept | {name: value for name, value in _NEUTRAL.items() if name in fields})
+    for name in sorted(fields - set(known), key=lambda field: (field not in _NEUTRAL, field)):
+        value = getattr(own, name)
+        if value != getattr(neutral, name):
+            raise InputError(
+                f"model.model_type: {arguments.model_type} has no {name}, and the weights of {arguments.name_or_path} "
+                f"were trained with {value!r}; allowed: {own.model_type}, or leave it out"
+            )
+
+
+# The fields that make a variant its baseline and whose defaults do not.
+_NEUTRAL = {"skip_connection": "residual", "num_levels": 0}
 
 
 def _own_config(arguments: ModelArguments) -> PreTrainedConfig:

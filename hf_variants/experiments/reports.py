@@ -200,8 +200,10 @@ def _size(unit: str, value: Any) -> str:
 
 
 def environment_table(results: Mapping[str, Any]) -> str:
-    timing = {f"timing {key}": (results["timing"] or {}).get(key) for key in ("rounds", "load_average")}
-    rows = flatten({**results["environment"], **timing}).items()
+    timed, ran = results["timing"] or {}, results["environment"]
+    timing = {f"timing {key}": timed.get(key) for key in ("rounds", "load_average")}
+    other = {key: value for key, value in (timed.get("environment") or {}).items() if ran.get(key) != value}
+    rows = flatten({**ran, **timing, **{f"timing {key}": value for key, value in other.items()}}).items()
     return plain_table("environment", [[key.replace("_", " "), value_text(value)] for key, value in rows])
 
 

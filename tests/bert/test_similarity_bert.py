@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """similarity_bert: every fast form against its definition, masks that hide everything, half precision, conversion."""
 
+import itertools
 import logging
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hf_variants.bert.attention_similarity_bert import euclidean_scores, naive_a
 from hf_variants.bert.configuration_similarity_bert import SimilarityBertConfig
 from hf_variants.bert.modeling_minbert import MinBertForMaskedLM
 from hf_variants.bert.modeling_similarity_bert import (
+    LEARNED_SCALES,
     SimilarityBertForMaskedLM,
     SimilarityBertModel,
     SimilarityBertSelfAttention,
@@ -96,7 +98,7 @@ def test_fast_equals_the_definition_with_gradients(similarity, option, side, imp
     module.config._attn_implementation = implementation
     query, key, value = random_states(module)
     watched = [query, value, *([] if key is query else [key])]
-    watched += [p for p in (module.log_temperature, module.log_bandwidth) if p is not None]
+    watched += [] if module.learned is None else [getattr(module, module.learned)]
     visible = padding(side)
     mask = visible if implementation == "sdpa" else torch.zeros(visible.shape).masked_fill(~visible, -3e38)
     seen = visible.any(-1)[..., None].float()  # eager attention gives a row that sees nothing the mean of all values
@@ -331,9 +333,9 @@ def test_published_widths_have_the_published_counts(width):
     ("similarity", "name", "start"),
     [
         ("dot_product", "log_temperature", 8**-0.5),
-        ("cosine", "log_temperature", 10.0),
+        ("cosine", "log_cosine_temperature", 10.0),
         ("gaussian", "log_bandwidth", 8**0.25),
-        ("euclidean", "log_bandwidth", 8**0.5),
+        ("euclidean", "log_euclidean_bandwidth", 8**0.5),
     ],
 )
 def test_learned_scales_start_as_fixed_ones(similarity, name, start):
@@ -347,6 +349,18 @@ def test_learned_scales_start_as_fixed_ones(similarity, name, start):
     torch.testing.assert_close(outputs(learned.eval(), inputs), outputs(fixed.eval(), inputs), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("trained", "other"), list(itertools.permutations(SIMILARITIES, 2)))
+def test_a_scale_that_another_similarity_learned_is_not_taken_over(trained, other, tmp_path):
+    build(SimilarityBertModel, similarity_config(trained, learn_temperature=True)).save_pretrained(tmp_path)
+    model, report = SimilarityBertModel.from_pretrained(tmp_path, attention_similarity=other, output_loading_info=True)
+    places = [f"encoder.layer.{layer}.attention.self." for layer in range(model.config.num_hidden_layers)]
+    assert report["missing_keys"] == {place + LEARNED_SCALES[other] for place in places}
+    assert report["unexpected_keys"] == {place + LEARNED_SCALES[trained] for place in places}
+    start = torch.full((model.config.num_attention_heads,), model.config.initial_scale)
+    for place in places:
+        torch.testing.assert_close(model.state_dict()[place + LEARNED_SCALES[other]].exp(), start)
+
+
 @EVERY_SIMILARITY
 def test_a_pretrained_bert_loads_into_every_similarity(similarity, tmp_path, caplog):
     bert = build(transformers.BertForMaskedLM, transformers.BertConfig(**SIZES), spread=0.1)
@@ -357,7 +371,7 @@ def test_a_pretrained_bert_loads_into_every_similarity(similarity, tmp_path, cap
     )
     logging.getLogger("transformers").removeHandler(caplog.handler)
     new = {name for name, _ in model.named_parameters() if "log_" in name}
-    assert bool(new) == (similarity == "cosine") == ("log_temperature" in caplog.text)
+    assert bool(new) == (similarity == "cosine") == ("log_cosine_temperature" in caplog.text)
     assert report["missing_keys"] == new and not report["unexpected_keys"] and not report["mismatched_keys"]
     assert model.config.attention_similarity == similarity
     state = model.state_dict()
@@ -416,8 +430,7 @@ def test_a_similarity_survives_export_remote_loading_fine_tuning_and_saving(tmp_
         tuned = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "tuned").eval()
         assert tuned.config.attention_similarity == similarity and type(tuned).__module__.startswith("hf_variants")
         assert torch.equal(outputs(tuned, {"input_ids": ids}), torch.load(folder / "logits.pt", weights_only=True))
-        learned = "log_temperature" if similarity == "cosine" else "log_bandwidth"
-        name = f"bert.encoder.layer.0.attention.self.{learned}"
+        name = f"bert.encoder.layer.0.attention.self.{LEARNED_SCALES[similarity]}"
         assert 0 < (tuned.state_dict()[name] - model.state_dict()[name]).abs().max() < 0.01
         assert (folder / "tuned" / "attention_similarity_bert.py").is_file()
 

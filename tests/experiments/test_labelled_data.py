@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import processors
 from transformers import AutoTokenizer
 
 from hf_variants.experiments.arguments import InputError
 from hf_variants.experiments.data import StepDataset
 from hf_variants.experiments.labelled import Examples
-from hf_variants.experiments.labelled_data import BucketedOrder, TokenizedExamples
+from hf_variants.experiments.labelled_data import BucketedOrder, TokenizedExamples, separate_pairs
 from hf_variants.experiments.prepared import prepare
 from hf_variants.experiments.run import run_recipe
 from tests.models import char_tokenizer
@@ -148,3 +149,45 @@ def test_the_record_says_what_was_read(tmp_path):
     assert mark["tokens"] == 2 * prepared.examples["train"].lengths.sum() == 2 * splits["train"]["tokens"]
     assert splits["test"]["examples"] == 32
     assert record["data"]["label_names"] == ["0", "1"]
+
+
+# ---- pairs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "token"),
+    [("character", "[SEP]"), ("bpe", "<|endoftext|>"), ("wordpiece", "[SEP]"), ("unigram", "[SEP]")],
+)
+def test_a_token_stands_between_the_texts_of_a_pair_and_is_saved_with_the_tokenizer(kind, token, tmp_path):
+    changes = {"labels.pair_column": "kind", "tokenizer.tokenizer": kind, "tokenizer.vocab_size": 300}
+    found = prepare(labelled_recipe(tmp_path, changes))
+    tokenizer, examples = found.tokenizer, found.examples["train"]
+    tokenizer.save_pretrained(tmp_path / "saved")
+    saved = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    mark = tokenizer.convert_tokens_to_ids(token)
+    for row in range(4):
+        first, second = examples.source.texts[row], examples.source.pairs[row]
+        ids = examples.arrays["input_ids"][row].tolist()
+        assert ids == saved(first, second, truncation=True, max_length=16)["input_ids"] and len(ids) <= 16
+        after = ids[ids.index(mark) + 1 :]
+        expected = saved(second, add_special_tokens=False)["input_ids"]
+        assert after[: len(expected)] == expected and set(after[len(expected) :]) <= {mark}
+        if kind in ("character", "bpe"):  # a single text is what it was
+            assert saved(first)["input_ids"] == saved(first, add_special_tokens=False)["input_ids"]
+
+
+def test_a_pretrained_tokenizer_without_a_separator_gets_one():
+    tokenizer = char_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)  # as GPT-2 has
+    plain = tokenizer("ab")["input_ids"]
+    assert tokenizer("ab", "c")["input_ids"] == [*plain, *tokenizer("c")["input_ids"]]
+    separate_pairs(tokenizer)
+    assert tokenizer("ab", "c")["input_ids"] == [*plain, tokenizer.sep_token_id, *tokenizer("c")["input_ids"]]
+    before = tokenizer.backend_tokenizer.to_str()
+    separate_pairs(tokenizer)  # there is one now
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_pairs_are_refused_where_nothing_can_stand_between_them(tmp_path):
+    with pytest.raises(InputError, match="labels.pair_column: the tokenizer puts no token between"):
+        prepare(labelled_recipe(tmp_path, WORDS | {"labels.pair_column": "kind"}))

@@ -18,6 +18,7 @@ GOOD = "text,label\none,0\ntwo,1\n"
     [
         ("a.csv", GOOD, {"label_column": "class"}, "a.csv: no column 'class'; there are: text, label"),
         ("a.csv", GOOD, {"text_column": "body"}, "a.csv: no column 'body'; there are: text, label"),
+        ("a.csv", GOOD, {"pair_column": "text"}, "labels.pair_column: 'text' is data.text_column; allowed: another"),
         ("a.csv", GOOD, {"pair_column": "b"}, "a.csv: no column 'b'; there are: text, label"),
         ("a.jsonl", '{"t": "a"}\n{"u": 1}', {}, "a.jsonl: no column 'text'; there are: t, u"),
         ("a.csv", GOOD + "three,-1\n", {}, f"row 3 {BELOW}: label -1; allowed: 0 to 1"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig, BertModel, GPT2Config, GPT2Model
 
 from hf_variants.experiments.arguments import InputError, ModelArguments
@@ -157,3 +158,52 @@ def test_distilbert_takes_layers_of_bert_alone(tmp_path):
     given = arguments(tmp_path, model_type="distilbert")
     with pytest.raises(InputError, match="distilbert takes layers of bert; .* is gpt2"):
         load(given)
+
+
+# ---- from one of our models into another ---------------------------------------------------------------------------
+
+SIZES = {"vocab_size": 30, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32,
+         "num_hidden_layers": 2, "max_position_embeddings": 12}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "target", "field"),
+    [
+        ("similarity_bert", {"attention_similarity": "gaussian"}, "minbert", "attention_similarity"),
+        ("similarity_bert", {"attention_similarity": "gaussian"}, "bert", "attention_similarity"),
+        ("similarity_bert", {"learn_temperature": True}, "minbert", "learn_temperature"),
+        ("similarity_bert", {"query_key_size": 4}, "highway_bert", "query_key_size"),
+        ("highway_bert", {}, "minbert", "skip_connection"),
+        ("minbert", {"norm_position": "pre"}, "bert", "norm_position"),
+        ("progressive_gpt", {"num_blocks": 1}, "nanogpt", "num_blocks"),
+        ("conv_gpt", {"num_levels": 1}, "nanogpt", "num_levels"),
+    ],
+)
+def test_what_makes_a_variant_one_is_not_dropped(own, changes, target, field, tmp_path):
+    """A trained similarity must not become the dot product because a recipe names another model type."""
+    transformers.CONFIG_MAPPING[own](**SIZES | changes).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"{target} has no {field}, .* were trained with .*; allowed: {own}"):
+        source_config(arguments(tmp_path, model_type=target))
+    assert source_config(arguments(tmp_path)).model_type == own
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "target"),
+    [
+        ("similarity_bert", {}, "minbert"),
+        ("highway_bert", {"skip_connection": "residual"}, "minbert"),
+        ("minbert", {}, "bert"),
+        ("minbert", {"norm_position": "pre"}, "similarity_bert"),
+        ("progressive_gpt", {}, "nanogpt"),
+        ("conv_gpt", {"num_levels": 0}, "nanogpt"),
+    ],
+)
+def test_a_neutral_variant_loads_into_its_baseline(own, changes, target, tmp_path):
+    model = AutoModel.from_config(transformers.CONFIG_MAPPING[own](**SIZES | changes)).eval()
+    model.save_pretrained(tmp_path)
+    found = load(arguments(tmp_path, model_type=target))
+    assert found.config.model_type == target
+    ids = batch()["input_ids"]
+    with torch.no_grad():
+        states = [each(ids).last_hidden_state for each in (found, model)]
+    torch.testing.assert_close(*states, atol=1e-6, rtol=1e-6)

@@ -232,6 +232,17 @@ def test_what_a_configuration_does_not_take_is_named(tmp_path, model, words):
     assert words in refusal(tmp_path, **model)
 
 
+@pytest.mark.parametrize(
+    ("dropout", "words"),
+    [(0.1, "attention_probs_dropout_prob is 0.1; allowed with flex_attention: 0"), (0.0, "trains on a GPU only")],
+)
+def test_flex_attention_is_refused_where_it_cannot_train(tmp_path, monkeypatch, dropout, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    model = {"attn_implementation": "flex_attention", "overrides": {"attention_probs_dropout_prob": dropout}}
+    with pytest.raises(InputError, match=words):
+        run_recipe(tiny_recipe(tmp_path, model=model), tmp_path / "out")
+
+
 def test_unknown_fields_of_ones_own_variant_are_named(tmp_path):
     message = refusal(tmp_path, name_or_path=str(own_variant(tmp_path)), overrides={"widht": 3})
     assert "mine has no field 'widht'; did you mean 'width'?" in message

@@ -144,6 +144,7 @@ def test_both_engines_agree_on_every_character(step):
     assert same(text, [step])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     ["a", " ", "[[User:", "[[User:a|" + "b" * 250, "1.", "2001:1::", "@a", " :)))x", "thereupo", "the ", "a'", "\n"],

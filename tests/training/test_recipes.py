@@ -292,7 +292,15 @@ def test_the_widened_arm_has_the_highway_net_s_parameters():
     assert counts["residual_wide"] == pytest.approx(counts["highway"], rel=0.01)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=stem)
+# Those that differ from another recipe by sizes or by the data set alone.
+SISTERS = ("glue_cola", "glue_qqp", "glue_rte", "glue_sst2", "_published")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem.endswith(SISTERS) else ()) for path in RECIPES],
+    ids=stem,
+)
 def test_every_recipe_trains(path, tmp_path):
     content = offline(read_yaml(path)).to_dict()
     content["training"]["max_epochs"] = None
