@@ -170,6 +170,15 @@ def euclidean_scores(query: torch.Tensor, key: torch.Tensor, scaling: float, tie
     return in_full_precision(scores, query, key)
 
 
+def masked_softmax(scores: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
+    """Return the weights, 0 where the bool mask `hidden` is True, a query that sees no key included."""
+    if hidden is None:
+        return scores.softmax(-1)
+    # the lowest number rather than -inf, of which a row alone would be NaN
+    weights = scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1)
+    return weights.masked_fill(hidden.all(-1, keepdim=True), 0.0)
+
+
 def euclidean_attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -183,19 +192,15 @@ def euclidean_attention(
 
     Returns:
         What the stock attention returns: the result `(batch, seq, heads, head)`, and the weights.
-
-    Raises:
-        ValueError: the mask is neither boolean nor of floating point.
     """
-    scores = euclidean_scores(query, key, scaling, tied)
-    lowest = torch.finfo(scores.dtype).min
+    scores, hidden = euclidean_scores(query, key, scaling, tied), None
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, lowest)
-    elif attention_mask is not None and not attention_mask.is_floating_point():
-        raise ValueError(f"the ready attention_mask is of {attention_mask.dtype}; allowed: torch.bool, floating point")
+        hidden = ~attention_mask
     elif attention_mask is not None:
-        scores = scores + attention_mask.to(scores.dtype).clamp_min(lowest)  # a row of -inf alone would be NaN
-    weights = nn.functional.dropout(scores.softmax(-1), p=dropout)
+        hidden = attention_mask <= torch.finfo(attention_mask.dtype).min / 2
+        scores = scores + attention_mask.to(scores.dtype)
+    weights = masked_softmax(scores, hidden)
+    weights = nn.functional.dropout(weights, p=dropout)
     output = in_full_precision(torch.matmul, weights, value).to(value.dtype)
     return output.transpose(1, 2).contiguous(), weights.to(value.dtype)
 

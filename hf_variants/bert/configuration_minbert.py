@@ -51,6 +51,16 @@ class MinBertConfig(PreTrainedConfig):
         "AutoModelForQuestionAnswering": "ForQuestionAnswering",
     }
 
+    # How `tp_plan="auto"` shares the layers out over processes; the heads are counted from a projection's width.
+    base_model_tp_plan = {
+        "encoder.layer.*.attention.self.query": "colwise",
+        "encoder.layer.*.attention.self.key": "colwise",
+        "encoder.layer.*.attention.self.value": "colwise",
+        "encoder.layer.*.attention.output.dense": "rowwise",
+        "encoder.layer.*.intermediate.dense": "colwise",
+        "encoder.layer.*.output.dense": "rowwise",
+    }
+
     vocab_size: int = 30522
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -128,6 +138,8 @@ class MinBertConfig(PreTrainedConfig):
             raise ValueError(f"hidden_act is {self.hidden_act!r}; allowed: {', '.join(sorted(ACT2FN))}")
         if getattr(self, "is_decoder", False) or getattr(self, "add_cross_attention", False):
             raise ValueError("is_decoder or add_cross_attention is True; allowed: False, this is an encoder")
+        if getattr(self, "is_causal", False):
+            raise ValueError("is_causal is True; allowed: False, this is an encoder")
         position_type = getattr(self, "position_embedding_type", None) or "absolute"
         if position_type != "absolute":
             raise ValueError(f"position_embedding_type is {position_type!r}; allowed: 'absolute'")

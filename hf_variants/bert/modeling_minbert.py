@@ -4,17 +4,19 @@
 Notable:
 - every parameter has the name it has in transformers' BERT, so any BERT checkpoint loads;
 - normalisation after each sublayer (BERT) or before it (`norm_position`);
-- no buffers: missing positions and segment types are slices of their tables, so nothing needs restoring after loading;
-- attention and masks through transformers' interfaces: eager, SDPA, Flash and Flex;
-- a variant replaces `MinBertLayer` and, in it, how positions attend (`MinBertSelfAttention.attend`) or what joins a
-  sublayer's result to the stream (`MinBertOutput.join`).
+- no buffers, so nothing needs restoring after loading; tables are called, never sliced: LoRA on them, offloading and
+  tensor parallelism hook the call;
+- attention and masks through transformers' interfaces: eager, SDPA, Flash and Flex, and what others register;
+- a variant replaces `MinBertLayer` and, in it, what attention compares (`MinBertSelfAttention.transform`, `finish`) or
+  what joins a sublayer's result to the stream (`MinBertOutput.join`).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
@@ -49,6 +51,7 @@ class MinBertEmbeddings(nn.Module):
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size) if config.type_vocab_size else None
         self.LayerNorm = nn.LayerNorm(size, eps=config.layer_norm_eps) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.longest = config.max_position_embeddings
 
     def forward(
         self,
@@ -59,25 +62,25 @@ class MinBertEmbeddings(nn.Module):
     ) -> torch.Tensor:
         """Embed ids `(batch, seq)`, or take `inputs_embeds`, and return `(batch, seq, hidden)`."""
         hidden_states = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        device, length = hidden_states.device, hidden_states.shape[1]
         if self.token_type_embeddings is not None:
-            # All tokens are of type 0 unless told: one row, broadcast, is cheaper than a lookup per token.
-            types = self.token_type_embeddings.weight[0] if token_type_ids is None else None
-            hidden_states = hidden_states + (self.token_type_embeddings(token_type_ids) if types is None else types)
-        hidden_states = hidden_states + self.positions(hidden_states.shape[1], position_ids)
+            if token_type_ids is None:  # all tokens are of type 0; one row, broadcast, is cheaper than one per token
+                token_type_ids = torch.zeros(1, dtype=torch.long, device=device)
+            hidden_states = hidden_states + self.token_type_embeddings(token_type_ids).to(device)
+        if position_ids is None:
+            self.check_length(length)
+            position_ids = torch.arange(length, device=device)
+        hidden_states = hidden_states + self.position_embeddings(position_ids).to(device)
         if self.LayerNorm is not None:
             hidden_states = self.LayerNorm(hidden_states)
         return self.dropout(hidden_states)
 
-    def positions(self, length: int, position_ids: torch.LongTensor | None) -> torch.Tensor:
-        """Return the position embeddings of one sequence, or of `position_ids`."""
-        if position_ids is not None:
-            return self.position_embeddings(position_ids)
-        longest = self.position_embeddings.num_embeddings
-        if length > longest:
+    def check_length(self, length: int) -> None:
+        """Raise ValueError where a sequence has more tokens than there are positions."""
+        if length > self.longest:
             raise ValueError(
-                f"the sequence has {length} tokens; allowed: max_position_embeddings, {longest}, or fewer"
+                f"the sequence has {length} tokens; allowed: max_position_embeddings, {self.longest}, or fewer"
             )
-        return self.position_embeddings.weight[:length]
 
 
 class MinBertIntermediate(nn.Module):
@@ -121,6 +124,35 @@ class MinBertOutput(nn.Module):
         return joined if self.pre_norm else self.LayerNorm(joined)
 
 
+def ready_mask(
+    attention_mask: torch.Tensor | None, config: PreTrainedConfig, dtype: torch.dtype
+) -> torch.Tensor | None:
+    """Return a mask that means the same to every attention function; those of 2 dimensions pass.
+
+    One of 4 dimensions, `(batch, 1 or heads, seq, keys)`, is boolean, True for keys that are seen, or added to the
+    scores, which are of `dtype`.
+
+    Raises:
+        ValueError: the mask has another number of dimensions, is of another type, or flash attention can't take it.
+    """
+    if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 2:
+        return attention_mask
+    if attention_mask.ndim != 4:
+        raise ValueError(f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2 or 4")
+    implementation = config._attn_implementation
+    if "flash" in implementation:
+        raise ValueError(f"attention_mask has 4 dimensions; allowed with {implementation}: 2")
+    if attention_mask.dtype != torch.bool and not attention_mask.is_floating_point():
+        raise ValueError(
+            f"attention_mask has 4 dimensions and is of {attention_mask.dtype}; allowed: torch.bool or floating point"
+        )
+    if attention_mask.dtype != torch.bool:
+        return attention_mask.to(dtype)
+    if implementation == "flex_attention":  # adds what it is given
+        return torch.zeros_like(attention_mask, dtype=dtype).masked_fill(~attention_mask, torch.finfo(dtype).min)
+    return attention_mask
+
+
 def eager_attention_forward(
     module: nn.Module,
     query: torch.Tensor,
@@ -129,19 +161,37 @@ def eager_attention_forward(
     attention_mask: torch.Tensor | None,
     scaling: float,
     dropout: float = 0.0,
+    is_causal: bool | None = None,
     **kwargs: Unpack[TransformersKwargs],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend in plain operations: `(batch, heads, seq, head)` in, `(batch, seq, heads, head)` and the weights out."""
+    """Attend in plain operations: `(batch, heads, seq, head)` in, `(batch, seq, heads, head)` and the weights out.
+
+    As for SDPA, a mask is added or boolean, True for keys that are seen; without one, attention is causal if
+    `is_causal` says so or, where that is None, the module. A query that sees no key gives 0.
+    """
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is not None:
+    if attention_mask is None and query.shape[2] > 1 and (module.is_causal if is_causal is None else is_causal):
+        attention_mask = torch.ones(weights.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    hidden = None
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        hidden = ~attention_mask
+    elif attention_mask is not None:
+        hidden = attention_mask <= torch.finfo(attention_mask.dtype).min / 2
         weights = weights + attention_mask
+    if hidden is not None:
+        weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
     weights = nn.functional.softmax(weights, dim=-1)
+    if hidden is not None:
+        weights = weights.masked_fill(hidden.all(dim=-1, keepdim=True), 0.0)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
 class MinBertSelfAttention(nn.Module):
-    """Multi-head attention without the output projection."""
+    """Multi-head attention without the output projection. A variant overrides `transform` and `finish`.
+
+    Engines that bring their own attention (vLLM) read the source of `forward`: the call has to be there.
+    """
 
     is_causal = False
 
@@ -149,8 +199,8 @@ class MinBertSelfAttention(nn.Module):
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
-        self.num_attention_heads = config.num_attention_heads
-        self.scaling = (config.hidden_size // config.num_attention_heads) ** -0.5
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_size**-0.5
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
@@ -163,32 +213,40 @@ class MinBertSelfAttention(nn.Module):
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return `(batch, seq, hidden)` and, from eager attention only, the weights `(batch, heads, seq, seq)`."""
-        output, weights = self.attend(*self.project(hidden_states), attention_mask, **kwargs)
-        return output.reshape(hidden_states.shape), weights
+        query, key, value = self.transform(*self.project(hidden_states))
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        output, weights = attention_interface(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.dropout.p if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.finish(output).reshape(*hidden_states.shape[:-1], -1), weights
 
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, keys and values, each `(batch, heads, seq, head)`."""
-        query, key, value = (linear(hidden_states) for linear in (self.query, self.key, self.value))
-        return self.split_heads(query), self.split_heads(key), self.split_heads(value)
+        linears = self.query, self.key, self.value
+        return tuple(self.split_heads(linear(hidden_states), self.head_size) for linear in linears)
 
-    def split_heads(self, states: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, seq, heads * head)` to `(batch, heads, seq, head)`."""
-        return states.view(*states.shape[:-1], self.num_attention_heads, -1).transpose(1, 2)
+    def split_heads(self, states: torch.Tensor, size: int) -> torch.Tensor:
+        """Map `(batch, seq, heads * size)` to `(batch, heads, seq, size)`; of a tensor-parallel model, its heads."""
+        return states.view(*states.shape[:-1], -1, size).transpose(1, 2)
 
-    def attend(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the mean of the values, `(batch, seq, heads, head)`, and the weights where there are any."""
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        dropout = self.dropout.p if self.training else 0.0
-        return attend(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs)
+    def transform(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what attention is called with, each `(batch, heads, seq, any size)`."""
+        return query, key, value
+
+    def finish(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the result `(batch, seq, heads, head)` of what attention returned."""
+        return output
 
 
 class MinBertAttention(nn.Module):
@@ -322,7 +380,7 @@ class MinBertPreTrainedModel(PreTrainedModel):
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": MinBertLayer, "attentions": MinBertSelfAttention}
     # Parts of BERT's pretraining that have no place here, and a buffer of old checkpoints.
-    _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids$", r"^cls\."]
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)embeddings\.position_ids$", r"^cls\."]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -364,21 +422,27 @@ class MinBertModel(MinBertPreTrainedModel):
         """Encode ids `(batch, seq)` or embeddings `(batch, seq, hidden)`.
 
         Args:
-            attention_mask: `(batch, seq)`, 1 for tokens and 0 for padding, or a ready mask of 4 dimensions.
+            attention_mask: `(batch, seq)`, 1 for tokens and 0 for padding, of any type, or a ready mask of 4
+                dimensions, see `ready_mask`.
             position_ids: `(batch, seq)`; counted from 0 at the first column, padding or not, if missing.
 
         Returns:
             `last_hidden_state` `(batch, seq, hidden)` and `pooler_output` `(batch, hidden)`.
 
         Raises:
-            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, or the sequence is too long.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, the sequence is too long, the
+                mask is none that every attention function understands, or `is_causal` is True.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
+        if kwargs.get("is_causal"):
+            raise ValueError("is_causal is True; allowed: False, this is an encoder")
         stream = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
         if attention_mask is not None:
             attention_mask = create_bidirectional_mask(
-                config=self.config, inputs_embeds=stream, attention_mask=attention_mask
+                config=self.config,
+                inputs_embeds=stream,
+                attention_mask=ready_mask(attention_mask, self.config, stream.dtype),
             )
         hidden_states = self.encoder(stream, attention_mask, position_ids=position_ids, **kwargs)
         pooled = self.pooler(hidden_states) if self.pooler is not None else None
@@ -394,7 +458,7 @@ class MinBertForMaskedLM(MinBertPreTrainedModel):
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
     _keys_to_ignore_on_load_unexpected = [
-        r"embeddings\.position_ids$",
+        r"(^|\.)embeddings\.position_ids$",
         r"^cls\.seq_relationship\.",
         r"^(bert\.)?pooler\.",
     ]
@@ -450,6 +514,18 @@ def classifier_dropout(config: MinBertConfig) -> nn.Dropout:
     return nn.Dropout(config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout)
 
 
+def accumulated_share(
+    config: PreTrainedConfig, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **kwargs: Any
+) -> torch.Tensor | float:
+    """Return the factor from a batch's mean loss to its part of the mean over all batches of an optimizer step.
+
+    transformers' loss looks at `num_items_in_batch`, the labels of all these batches, for single labels only.
+    """
+    if num_items_in_batch is None or config.problem_type == "single_label_classification":
+        return 1.0
+    return labels.numel() / num_items_in_batch
+
+
 class MinBertForSequenceClassification(MinBertPreTrainedModel):
     """The encoder with a classifier (or a regression) on the pooled first token."""
 
@@ -482,6 +558,7 @@ class MinBertForSequenceClassification(MinBertPreTrainedModel):
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
+            loss = loss * accumulated_share(self.config, labels, **kwargs)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -491,7 +568,7 @@ class MinBertForTokenClassification(MinBertPreTrainedModel):
     """The encoder with a classifier on every token."""
 
     model_class: type[MinBertModel] = MinBertModel
-    _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids$", r"^cls\.", r"^(bert\.)?pooler\."]
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)embeddings\.position_ids$", r"^cls\.", r"^(bert\.)?pooler\."]
 
     def __init__(self, config: MinBertConfig):
         super().__init__(config)
@@ -529,7 +606,7 @@ class MinBertForQuestionAnswering(MinBertPreTrainedModel):
     """The encoder with a head that scores every token as start and as end of the answer."""
 
     model_class: type[MinBertModel] = MinBertModel
-    _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids$", r"^cls\.", r"^(bert\.)?pooler\."]
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)embeddings\.position_ids$", r"^cls\.", r"^(bert\.)?pooler\."]
 
     def __init__(self, config: MinBertConfig):
         super().__init__(config)

@@ -11,12 +11,13 @@ Notable:
 - `attention_similarity: dot_product` with its defaults is minbert to the bit, and a BERT loads into all four.
 """
 
-import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from transformers import initialization as init
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 
@@ -38,6 +39,7 @@ from .modeling_minbert import (
     MinBertModel,
     MinBertPreTrainedModel,
     MinBertSelfAttention,
+    eager_attention_forward,
 )
 
 # The similarities are what is compared; every branch is reached by the configurations in the tests.
@@ -60,6 +62,7 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
     def __init__(self, config: SimilarityBertConfig, layer_idx: int):
         super().__init__(config, layer_idx)
         self.similarity = config.attention_similarity
+        self.query_key_size = config.query_key_width
         if config.query_key_size is not None:
             width = config.num_attention_heads * config.query_key_size
             self.query = nn.Linear(config.hidden_size, width)
@@ -81,12 +84,51 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
         return (self.power * getattr(self, self.learned).float()).exp()[:, None, None]
 
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        if self.key is not None:
-            return super().project(hidden_states)
-        query = self.split_heads(self.query(hidden_states))
-        return query, query, self.split_heads(self.value(hidden_states))
+        query = self.split_heads(self.query(hidden_states), self.query_key_size)
+        key = query if self.key is None else self.split_heads(self.key(hidden_states), self.query_key_size)
+        return query, key, self.split_heads(self.value(hidden_states), self.head_size)
 
-    def attend(
+    def transform(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return same_width(*transform(self.similarity, query, key, self.scale()), value)
+
+    def finish(self, output: torch.Tensor) -> torch.Tensor:
+        return output[..., : self.head_size]
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return `(batch, seq, hidden)` and, from eager attention only, the weights `(batch, heads, seq, seq)`.
+
+        minbert's own, but where the stock attention can't be called from there: a distance is no product of queries
+        and keys, and what half precision would spoil is computed in full.
+        """
+        if self.similarity == "euclidean":
+            attend = self.attend_by_distance
+        elif self.wants_full_precision(hidden_states):
+            attend = self.attend_in_full_precision
+        else:
+            return super().forward(hidden_states, attention_mask, **kwargs)
+        output, weights = attend(*self.project(hidden_states), attention_mask, **kwargs)
+        return output.reshape(*hidden_states.shape[:-1], -1), weights
+
+    def wants_full_precision(self, hidden_states: torch.Tensor) -> bool:
+        """Return whether half precision would lose what the similarity tells apart.
+
+        Rounded to bf16, vectors of length 1 cost several times the dot product's error, and a CPU loses no time in
+        fp32. In fp16 half the square of a gaussian's key is too large for a number from a length of 362 on.
+        """
+        device = hidden_states.device.type
+        if self.similarity == "cosine":
+            return device == "cpu"
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_states.dtype
+        return self.similarity == "gaussian" and torch.float16 in (hidden_states.dtype, autocast)
+
+    def attend_in_full_precision(
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -94,18 +136,21 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
         attention_mask: torch.Tensor | None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        if self.similarity == "euclidean":
-            return self.attend_by_distance(query, key, value, attention_mask)
-        if self.similarity != "cosine" or value.device.type != "cpu":
-            return self.attend_by_product(query, key, value, attention_mask, **kwargs)
-        # Rounded to bf16, vectors of length 1 cost several times the dot product's error. A CPU loses no time in fp32.
+        """Attend in fp32 or better from and to `(batch, heads, seq, any)`; return `(batch, seq, heads, head)`."""
         if isinstance(attention_mask, torch.Tensor) and attention_mask.is_floating_point():
             attention_mask = full_precision(attention_mask)  # SDPA takes no half mask beside fp32
-        attend = functools.partial(self.attend_by_product, attention_mask=attention_mask, **kwargs)
-        output, weights = in_full_precision(attend, query, key, value)
-        return output.to(value.dtype), None if weights is None else weights.to(value.dtype)
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        kwargs |= {"dropout": self.dropout.p if self.training else 0.0, "scaling": self.scaling}
 
-    def attend_by_product(
+        def attend(*states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+            return attention_interface(self, *self.transform(*states), attention_mask, **kwargs)
+
+        output, weights = in_full_precision(attend, query, key, value)
+        return self.finish(output).to(value.dtype), None if weights is None else weights.to(value.dtype)
+
+    def attend_by_distance(
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -113,17 +158,7 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
         attention_mask: torch.Tensor | None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend with queries and keys whose dot product is the similarity; the shapes are those of `attend`."""
-        width = value.shape[-1]
-        query, key = transform(self.similarity, query, key, self.scale())
-        query, key, value = same_width(query, key, value)
-        output, weights = super().attend(query, key, value, attention_mask, **kwargs)
-        return output[..., :width], weights
-
-    def attend_by_distance(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend by the euclidean distance, which is no dot product; the shapes are those of `attend`."""
+        """Attend by the euclidean distance; the shapes are those of `attend_in_full_precision`."""
         scale = self.scale()
         if scale is not None:
             query, key = scaled(query, scale), scaled(key, scale)

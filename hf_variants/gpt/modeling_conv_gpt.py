@@ -13,14 +13,17 @@ Notable:
 - the coarsest stream is an output, and its mean a text embedding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, GenerationMixin
-from transformers.masking_utils import create_causal_mask, sliding_window_overlay
+from transformers.masking_utils import sliding_window_overlay
 from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.processing_utils import Unpack
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import TransformersKwargs
@@ -37,6 +40,7 @@ from .modeling_nanogpt import (
     NanoGptForSequenceClassification,
     NanoGptModel,
     NanoGptPreTrainedModel,
+    eager_attention_forward,
 )
 
 Chunk = UniformChunk | RaggedChunk
@@ -57,26 +61,33 @@ class ConvGptModelOutput(BaseModelOutputWithPast):
 
 
 class ConvGptAttention(NanoGptAttention):
-    """nanogpt's attention; a mask of 5 dimensions says that it is local and goes block by block."""
+    """nanogpt's attention; a mask of 5 dimensions says that it is local and goes block by block.
 
-    def attend(
+    Local attention has a `forward` of its own: what it calls the interface with are the blocks, as if they were rows.
+    """
+
+    def forward(
         self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         if attention_mask is None or attention_mask.ndim == 4:
-            return super().attend(query, key, value, attention_mask, **kwargs)
-        batch, blocks, window = len(query), attention_mask.shape[1], attention_mask.shape[3]
-        missing = blocks * window - query.shape[2]
+            return super().forward(hidden_states, attention_mask, past_key_values, **kwargs)
+        query, key, value = self.project(hidden_states, past_key_values)
+        batch, length, blocks, window = *hidden_states.shape[:2], attention_mask.shape[1], attention_mask.shape[3]
+        missing = blocks * window - length
         query = _blocks(query, missing, window)
         key, value = (_with_previous(_blocks(states, missing, window), batch) for states in (key, value))
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
         mask = attention_mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
-        output, _ = super().attend(query, key, value, mask, **kwargs)
+        dropout = self.attn_dropout.p if self.training else 0.0
+        output, _ = attention_interface(self, query, key, value, mask, dropout=dropout, scaling=self.scaling, **kwargs)
         output = output.reshape(batch, blocks * window, *output.shape[2:])
-        return output[:, : blocks * window - missing].contiguous(), None
+        return self.finish(output[:, :length].contiguous()), None
 
 
 def _blocks(states: torch.Tensor, missing: int, window: int) -> torch.Tensor:
@@ -261,15 +272,8 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
             attention_mask = position_ids = None
             if chunk.length == 1 and window != 1:
                 return None  # a cache of a local level holds no more than its window
-        more = {} if window is None else {"and_mask_function": sliding_window_overlay(window)}
-        return create_causal_mask(
-            config=self.config,
-            inputs_embeds=stream,
-            attention_mask=attention_mask,
-            past_key_values=past_key_values,
-            position_ids=position_ids,
-            **more,
-        )
+        overlay = None if window is None else sliding_window_overlay(window)
+        return self.make_mask(stream, attention_mask, position_ids, past_key_values, overlay)
 
     def goes_by_blocks(self, level: int, chunk: Chunk) -> bool:
         """Return whether local attention at a level is worked out block by block."""
@@ -368,13 +372,20 @@ class ConvGptForCausalLM(ConvGptPreTrainedModel, NanoGptForCausalLM, GenerationM
         return self.config.num_levels == 0
 
     def token_loss(
-        self, logits: torch.Tensor, labels: torch.LongTensor, **kwargs: Unpack[TransformersKwargs]
+        self, logits: torch.Tensor, labels: torch.LongTensor | None, **kwargs: Unpack[TransformersKwargs]
     ) -> torch.Tensor:
         """Return the mean loss in nats of predicting each of `labels` from `prediction_horizon` tokens before it."""
         ahead = self.config.prediction_horizon
         if ahead > 1:
+            kwargs.pop("num_items_in_batch", None)  # counted by who takes the horizon for 1, see accepts_loss_kwargs
+        if ahead > 1 and kwargs.get("shift_labels") is None:
             kwargs["shift_labels"] = nn.functional.pad(labels, (0, ahead), value=-100)[:, ahead:].contiguous()
         return super().token_loss(logits, labels, **kwargs)
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the loss is divided by Trainer's count of labels, which leaves out the first of each row."""
+        return self.config.prediction_horizon == 1
 
     def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`."""
@@ -431,6 +442,10 @@ class ConvGptForSequenceClassification(ConvGptPreTrainedModel, NanoGptForSequenc
 
     model_class = ConvGptModel
 
+
+# Trainer shifts labels for label smoothing only where it finds the class by its name here: by one, whatever
+# `prediction_horizon` is.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES["conv_gpt"] = "ConvGptForCausalLM"
 
 # transformers copies the code of a saved model only if its class is registered here, after a remote load as well.
 ConvGptConfig.register_for_auto_class()

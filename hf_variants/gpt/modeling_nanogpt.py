@@ -11,13 +11,14 @@ Notable:
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.masking_utils import create_causal_mask
+from transformers.masking_utils import create_causal_mask, packed_sequence_mask_function
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
@@ -25,6 +26,7 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutputWithPast,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.processing_utils import Unpack
 from transformers.pytorch_utils import Conv1D  # a linear map whose weight is (in, out); PEFT knows it
 from transformers.utils import TransformersKwargs
@@ -32,6 +34,35 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_nanogpt import NanoGptConfig
+
+
+def ready_mask(
+    attention_mask: torch.Tensor | None, config: PreTrainedConfig, dtype: torch.dtype
+) -> torch.Tensor | None:
+    """Return a mask that means the same to every attention function; those of 2 dimensions pass.
+
+    One of 4 dimensions, `(batch, 1 or heads, seq, keys)`, is boolean, True for keys that are seen, or added to the
+    scores, which are of `dtype`.
+
+    Raises:
+        ValueError: the mask has another number of dimensions, is of another type, or flash attention can't take it.
+    """
+    if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 2:
+        return attention_mask
+    if attention_mask.ndim != 4:
+        raise ValueError(f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2 or 4")
+    implementation = config._attn_implementation
+    if "flash" in implementation:
+        raise ValueError(f"attention_mask has 4 dimensions; allowed with {implementation}: 2")
+    if attention_mask.dtype != torch.bool and not attention_mask.is_floating_point():
+        raise ValueError(
+            f"attention_mask has 4 dimensions and is of {attention_mask.dtype}; allowed: torch.bool or floating point"
+        )
+    if attention_mask.dtype != torch.bool:
+        return attention_mask.to(dtype)
+    if implementation == "flex_attention":  # adds what it is given
+        return torch.zeros_like(attention_mask, dtype=dtype).masked_fill(~attention_mask, torch.finfo(dtype).min)
+    return attention_mask
 
 
 def eager_attention_forward(
@@ -42,20 +73,28 @@ def eager_attention_forward(
     attention_mask: torch.Tensor | None,
     scaling: float,
     dropout: float = 0.0,
+    is_causal: bool | None = None,
     **kwargs: Unpack[TransformersKwargs],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend in plain operations: `(batch, heads, seq, head)` in, `(batch, seq, heads, head)` and the weights out.
 
-    As for SDPA, a mask is a number to add or says who sees whom, and none means causal attention.
+    As for SDPA, a mask is added or boolean, True for keys that are seen; without one, attention is causal if
+    `is_causal` says so or, where that is None, the module. A query that sees no key gives 0.
     """
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is None and query.shape[2] > 1:
+    if attention_mask is None and query.shape[2] > 1 and (module.is_causal if is_causal is None else is_causal):
         attention_mask = torch.ones(weights.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    hidden = None
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        weights = weights.masked_fill(~attention_mask, torch.finfo(weights.dtype).min)
+        hidden = ~attention_mask
     elif attention_mask is not None:
+        hidden = attention_mask <= torch.finfo(attention_mask.dtype).min / 2
         weights = weights + attention_mask
+    if hidden is not None:
+        weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
     weights = nn.functional.softmax(weights, dim=-1)
+    if hidden is not None:
+        weights = weights.masked_fill(hidden.all(dim=-1, keepdim=True), 0.0)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
@@ -78,7 +117,11 @@ class NanoGptMLP(nn.Module):
 
 
 class NanoGptAttention(nn.Module):
-    """Causal multi-head self-attention. A variant overrides `attend`."""
+    """Causal multi-head self-attention.
+
+    Engines that bring their own attention (paged attention, vLLM) read the source of `forward`, and find the keys and
+    values of a layer by `layer_idx`.
+    """
 
     is_causal = True
 
@@ -94,20 +137,15 @@ class NanoGptAttention(nn.Module):
         self.attn_dropout = nn.Dropout(config.attn_pdrop)
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
-    def attend(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend from `(batch, heads, seq, head)` to keys of that shape; return `(batch, seq, heads, head)`."""
-        interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        dropout = self.attn_dropout.p if self.training else 0.0
-        return interface(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs)
+    def project(
+        self, hidden_states: torch.Tensor, past_key_values: Cache | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return queries, keys and values, each `(batch, heads, seq, head)`, those of the cache included."""
+        shape = (*hidden_states.shape[:-1], 3, -1, self.head_size)
+        query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        return query, key, value
 
     def forward(
         self,
@@ -117,12 +155,25 @@ class NanoGptAttention(nn.Module):
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return `(batch, seq, hidden)` and, from eager attention only, the weights `(batch, heads, seq, keys)`."""
-        shape = (*hidden_states.shape[:-1], 3, -1, self.head_size)
-        query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-        output, weights = self.attend(query, key, value, attention_mask, **kwargs)
-        return self.resid_dropout(self.c_proj(output.reshape(hidden_states.shape))), weights
+        query, key, value = self.project(hidden_states, past_key_values)
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        output, weights = attention_interface(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.attn_dropout.p if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.finish(output), weights
+
+    def finish(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the update of the stream, `(batch, seq, hidden)`, of what attention returned."""
+        return self.resid_dropout(self.c_proj(output.reshape(*output.shape[:-2], -1)))
 
 
 class NanoGptBlock(GradientCheckpointingLayer):
@@ -168,8 +219,8 @@ class NanoGptPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": NanoGptBlock, "attentions": NanoGptAttention}
-    # Buffers of old GPT-2 checkpoints.
-    _keys_to_ignore_on_load_unexpected = [r"attn\.bias$", r"attn\.masked_bias$"]
+    # Buffers of old GPT-2 checkpoints. Searched for anywhere in a name: without the dot, c_attn.bias is one as well.
+    _keys_to_ignore_on_load_unexpected = [r"\.attn\.bias$", r"\.attn\.masked_bias$"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -222,7 +273,8 @@ class NanoGptModel(NanoGptPreTrainedModel):
         """Decode ids `(batch, seq)` or embeddings `(batch, seq, hidden)`.
 
         Args:
-            attention_mask: `(batch, past + seq)`, 1 for tokens and 0 for padding, or a ready mask of 4 dimensions.
+            attention_mask: `(batch, past + seq)`, 1 for tokens and 0 for padding, of any type, or a ready mask of 4
+                dimensions, see `ready_mask`.
             position_ids: `(batch, seq)`; counted from each row's first real token if missing. Where they start again
                 (and neither mask nor cache is given), a new document starts, which does not see those before it.
             past_key_values: keys and values of the tokens before these; updated in place.
@@ -232,22 +284,41 @@ class NanoGptModel(NanoGptPreTrainedModel):
 
         Raises:
             ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, there is no token in them, an id
-                is unknown (on a CPU), or the sequence is too long.
+                is unknown (on a CPU), the sequence is too long, or the mask is none that every attention function
+                understands.
         """
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
-        mask = create_causal_mask(
-            config=self.config,
-            inputs_embeds=stream,
-            attention_mask=attention_mask,
-            past_key_values=past_key_values,
-            position_ids=position_ids,
-        )
+        mask = self.make_mask(stream, attention_mask, position_ids, past_key_values)
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         if use_cache and past_key_values is None:  # after the mask: with a cache, packed documents go unnoticed
             past_key_values = DynamicCache(config=self.config)
         stream = self.run_blocks(stream, mask, past_key_values, position_ids=position_ids, **kwargs)
         return BaseModelOutputWithPast(
             last_hidden_state=self.ln_f(stream), past_key_values=past_key_values if use_cache else None
+        )
+
+    def make_mask(
+        self,
+        stream: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        position_ids: torch.LongTensor | None,
+        past_key_values: Cache | None,
+        and_mask_function: Callable | None = None,
+    ) -> torch.Tensor | None:
+        """Return the mask that attention is called with, in the form that its implementation takes."""
+        bidirectional = not getattr(self.config, "is_causal", True)  # for this call alone, if it was an argument
+        if bidirectional and position_ids is not None and attention_mask is None and past_key_values is None:
+            # transformers keeps packed documents apart in causal masks only
+            places = position_ids.expand(len(stream), -1)
+            document = (places.diff(dim=1, prepend=places[:, :1] - 1) != 1).cumsum(dim=1)
+            and_mask_function = packed_sequence_mask_function(document)
+        return create_causal_mask(
+            config=self.config,
+            inputs_embeds=stream,
+            attention_mask=ready_mask(attention_mask, self.config, stream.dtype),
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+            and_mask_function=and_mask_function,
         )
 
     def run_blocks(
@@ -278,7 +349,11 @@ class NanoGptModel(NanoGptPreTrainedModel):
             raise ValueError("the input has no tokens; allowed: 1 or more")
         seen = past_key_values.get_seq_length() if past_key_values is not None else 0
         tokens = self.look_up(input_ids) if inputs_embeds is None else inputs_embeds
-        return self.drop(tokens + self.positions(shape[1], seen, attention_mask, position_ids))
+        if position_ids is None:
+            position_ids = self.count_positions(shape[1], seen, attention_mask, tokens.device)
+        elif not torch.compiler.is_compiling() and seen + shape[1] > self.config.max_position_embeddings:
+            self.check_position(int(position_ids.max()) + 1)
+        return self.drop(tokens + self.wpe(position_ids).to(tokens.device))
 
     def look_up(self, input_ids: torch.LongTensor) -> torch.Tensor:
         """Return the token embeddings, `(batch, seq, hidden)`."""
@@ -287,21 +362,32 @@ class NanoGptModel(NanoGptPreTrainedModel):
         try:
             return self.wte(input_ids)
         except IndexError:  # on a CPU; elsewhere the device itself complains, and looking first would make it wait
-            unknown = input_ids[(input_ids < 0) | (input_ids >= self.wte.num_embeddings)]
+            unknown = input_ids[(input_ids < 0) | (input_ids >= self.config.vocab_size)]
             raise ValueError(
-                f"input_ids has the unknown id {int(unknown[0])}; allowed: 0 to {self.wte.num_embeddings - 1}"
+                f"input_ids has the unknown id {int(unknown[0])}; allowed: 0 to {self.config.vocab_size - 1}"
             ) from None
 
-    def positions(
-        self, length: int, seen: int, attention_mask: torch.Tensor | None, position_ids: torch.LongTensor | None
-    ) -> torch.Tensor:
-        """Return position embeddings, `(seq, hidden)` or `(batch, seq, hidden)`."""
-        longest, end = self.config.max_position_embeddings, seen + length
-        if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
-            position_ids = (attention_mask.long().cumsum(-1)[:, -length:] - 1).clamp(min=0)
-        if end > longest and (position_ids is None or int(position_ids.max()) >= longest):
-            raise ValueError(f"the sequence has {end} tokens; allowed: max_position_embeddings, {longest}, or fewer")
-        return self.wpe.weight[seen:end] if position_ids is None else self.wpe(position_ids)
+    def count_positions(
+        self, length: int, seen: int | torch.Tensor, attention_mask: torch.Tensor | None, device: torch.device
+    ) -> torch.LongTensor:
+        """Return the positions of the tokens, `(seq,)` or, by a mask, `(batch, seq)`; see `forward`."""
+        if attention_mask is None or attention_mask.ndim != 2:
+            if not torch.compiler.is_compiling():
+                self.check_position(int(seen) + length)
+            return torch.arange(length, device=device) + seen
+        counted = attention_mask.bool().long().cumsum(-1)
+        if not torch.compiler.is_compiling() and seen + length > self.config.max_position_embeddings:
+            self.check_position(int(counted.max()))
+        return (counted[:, -length:] - 1).clamp(min=0)
+
+    def check_position(self, tokens: int) -> None:
+        """Raise ValueError where there are fewer positions than so many tokens."""
+        # Never while compiling: a branch on data breaks the graph, and a static cache counts its tokens in a tensor.
+        longest = self.config.max_position_embeddings
+        if tokens > longest:
+            raise ValueError(
+                f"the sequence has {tokens} tokens; allowed: max_position_embeddings, {longest}, or fewer"
+            )
 
 
 class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
@@ -332,6 +418,7 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
         """Return `logits` `(batch, seq, vocab)`, of the last `logits_to_keep` positions only if that is not 0.
 
         The loss is the mean over labels `(batch, seq)` other than -100; they are shifted here, so give the input ids.
+        Or give `shift_labels` `(batch, seq)`, what each position is to predict: they come first.
         """
         outputs = self.transformer(
             input_ids,
@@ -345,7 +432,9 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None if labels is None else self.token_loss(logits, labels, **kwargs)
+        loss = None
+        if labels is not None or kwargs.get("shift_labels") is not None:
+            loss = self.token_loss(logits, labels, **kwargs)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -355,10 +444,22 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
         )
 
     def token_loss(
-        self, logits: torch.Tensor, labels: torch.LongTensor, **kwargs: Unpack[TransformersKwargs]
+        self, logits: torch.Tensor, labels: torch.LongTensor | None, **kwargs: Unpack[TransformersKwargs]
     ) -> torch.Tensor:
         """Return the mean loss in nats of predicting each next one of `labels` `(batch, seq)`."""
         return self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+
+
+def accumulated_share(
+    config: PreTrainedConfig, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **kwargs: Any
+) -> torch.Tensor | float:
+    """Return the factor from a batch's mean loss to its part of the mean over all batches of an optimizer step.
+
+    transformers' loss looks at `num_items_in_batch`, the labels of all these batches, for single labels only.
+    """
+    if num_items_in_batch is None or config.problem_type == "single_label_classification":
+        return 1.0
+    return labels.numel() / num_items_in_batch
 
 
 class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
@@ -373,14 +474,20 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
         self.post_init()
 
-    def last_token(self, input_ids: torch.LongTensor | None, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """Return the column of each row's last real token, by mask or `pad_token_id`: `(batch,)`, or one for all."""
-        real = attention_mask if attention_mask is not None and attention_mask.ndim == 2 else None
+    def last_token(
+        self, input_ids: torch.LongTensor | None, attention_mask: torch.Tensor | None, length: int
+    ) -> torch.Tensor:
+        """Return the column of each row's last real token, `(batch,)`, or one for all.
+
+        By the mask, of which the last `length` columns are those of this call (before them are those of a cache or of
+        a tuned prefix), or by `pad_token_id`.
+        """
+        real = attention_mask[:, -length:] if attention_mask is not None and attention_mask.ndim == 2 else None
         if real is None and input_ids is not None and self.config.pad_token_id is not None:
             real = input_ids != self.config.pad_token_id
         if real is None:
             return torch.tensor(-1)
-        return (real.long() * torch.arange(1, real.shape[1] + 1, device=real.device)).argmax(-1)
+        return (real.bool().long() * torch.arange(1, length + 1, device=real.device)).argmax(-1)
 
     @can_return_tuple
     def forward(
@@ -407,10 +514,12 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
         )
         hidden_states = outputs.last_hidden_state
         rows = torch.arange(hidden_states.shape[0], device=hidden_states.device)
-        logits = self.score(hidden_states[rows, self.last_token(input_ids, attention_mask)])
+        last = self.last_token(input_ids, attention_mask, hidden_states.shape[1])
+        logits = self.score(hidden_states[rows, last.to(hidden_states.device)])
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
+            loss = loss * accumulated_share(self.config, labels, **kwargs)
         return SequenceClassifierOutputWithPast(
             loss=loss,
             logits=logits,
@@ -419,6 +528,9 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
             attentions=outputs.attentions,
         )
 
+
+# Trainer shifts labels for label smoothing only where it finds the class by its name here.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES["nanogpt"] = "NanoGptForCausalLM"
 
 # transformers copies the code of a saved model only if its class is registered here, after a remote load as well.
 NanoGptConfig.register_for_auto_class()

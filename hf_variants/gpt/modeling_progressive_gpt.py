@@ -5,13 +5,14 @@ Notable:
 - 12 layers of 3 blocks are a net of full depth with a quarter of the weights, from which one with 6 and then 12
   blocks can grow without changing its function (`hf_variants.growth.diverge`);
 - a block is registered once and indexed, so optimizers, PEFT and checkpoints meet each weight once;
-- every layer has keys and values of its own in the cache;
+- every layer has keys and values of its own in the cache: a block is told which layer it is each time it is applied;
 - `num_blocks: num_hidden_layers` is nanogpt to the bit.
 """
 
 import torch
 from torch import nn
 from transformers import Cache, GenerationMixin
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 
@@ -22,19 +23,6 @@ from .modeling_nanogpt import (
     NanoGptModel,
     NanoGptPreTrainedModel,
 )
-
-
-class LayerCache:
-    """The cache as one layer sees it: the block that it applies has no place of its own there."""
-
-    def __init__(self, cache: Cache, layer: int):
-        self.cache, self.layer = cache, layer
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add `(batch, heads, seq, head)` to the layer's keys and values, and return all of them."""
-        return self.cache.update(key_states, value_states, self.layer)
 
 
 class ProgressiveGptPreTrainedModel(NanoGptPreTrainedModel):
@@ -58,8 +46,9 @@ class ProgressiveGptModel(ProgressiveGptPreTrainedModel, NanoGptModel):
         **kwargs: Unpack[TransformersKwargs],
     ) -> torch.Tensor:
         for layer, block in enumerate(self.config.layer_blocks):
-            cache = None if past_key_values is None else LayerCache(past_key_values, layer)
-            stream = self.h[block](stream, mask, cache, **kwargs)
+            # A cache finds keys and values by this number, one of transformers' paged attention too: without asking.
+            self.h[block].attn.layer_idx = layer
+            stream = self.h[block](stream, mask, past_key_values, **kwargs)
         return stream
 
 
@@ -74,6 +63,9 @@ class ProgressiveGptForSequenceClassification(ProgressiveGptPreTrainedModel, Nan
 
     model_class = ProgressiveGptModel
 
+
+# Trainer shifts labels for label smoothing only where it finds the class by its name here.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES["progressive_gpt"] = "ProgressiveGptForCausalLM"
 
 # transformers copies the code of a saved model only if its class is registered here, after a remote load as well.
 ProgressiveGptConfig.register_for_auto_class()
