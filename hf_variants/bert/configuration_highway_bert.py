@@ -1,11 +1,16 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Configuration of highway_bert: what it adds to minbert's, and the published net's sizes as defaults."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
 
 from .configuration_minbert import MinBertConfig
+
+if TYPE_CHECKING:
+    # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
+    # imports. Without this line a model would run the code of a folder that was loaded before its own.
+    from .modeling_highway_bert import HighwayBertModel  # noqa: F401
 
 
 @strict

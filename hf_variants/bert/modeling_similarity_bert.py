@@ -85,6 +85,11 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
 
     def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         query = self.split_heads(self.query(hidden_states), self.query_key_size)
+        if self.learned is not None and query.shape[1] != self.config.num_attention_heads:
+            raise ValueError(
+                f"this process has {query.shape[1]} of {self.config.num_attention_heads} heads, and their learned "
+                "scales are not shared out; allowed with tensor parallelism: learn_temperature False"
+            )
         key = query if self.key is None else self.split_heads(self.key(hidden_states), self.query_key_size)
         return query, key, self.split_heads(self.value(hidden_states), self.head_size)
 
@@ -179,6 +184,7 @@ class SimilarityBertPreTrainedModel(MinBertPreTrainedModel):
 
     config: SimilarityBertConfig
     _no_split_modules = ["MinBertEmbeddings", "SimilarityBertLayer"]
+    _supports_attention_backend = False  # engines with an attention of their own know the dot product alone
     _can_record_outputs = {"hidden_states": SimilarityBertLayer, "attentions": SimilarityBertSelfAttention}
 
     def __init__(self, config: SimilarityBertConfig, *args, **kwargs):
@@ -186,6 +192,20 @@ class SimilarityBertPreTrainedModel(MinBertPreTrainedModel):
         if config.attention_similarity == "euclidean":
             self._supports_flash_attn = False
         super().__init__(config, *args, **kwargs)
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Return the attention function to use; called by transformers when it is set, at the start or later.
+
+        Raises:
+            ValueError: it is none of transformers' own, and the similarity is the euclidean distance.
+        """
+        found = super().get_correct_attn_implementation(requested_attention, is_init_check)
+        if self.config.attention_similarity == "euclidean" and found not in EUCLIDEAN_ATTENTION:
+            raise ValueError(
+                f"attn_implementation is {found!r}; allowed with attention_similarity 'euclidean': "
+                f"{', '.join(EUCLIDEAN_ATTENTION)}, for a distance is no product of queries and keys"
+            )
+        return found
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,11 +1,16 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Configuration of conv_gpt: what it adds to nanogpt's, and the published net's widths as defaults."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
 
 from .configuration_nanogpt import GPT2_NAMES, NanoGptConfig
+
+if TYPE_CHECKING:
+    # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
+    # imports. Without this line a model would run the code of a folder that was loaded before its own.
+    from .modeling_conv_gpt import ConvGptModel  # noqa: F401
 
 
 @strict

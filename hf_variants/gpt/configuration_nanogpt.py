@@ -2,11 +2,16 @@
 """Configuration of nanogpt: GPT-2's sizes under the usual names; GPT-2's own names are understood on loading."""
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
+
+if TYPE_CHECKING:
+    # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
+    # imports. Without this line a model would run the code of a folder that was loaded before its own.
+    from .modeling_nanogpt import NanoGptModel  # noqa: F401
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 

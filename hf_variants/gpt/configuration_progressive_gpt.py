@@ -1,11 +1,16 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Configuration of progressive_gpt: nanogpt's, and how many distinct blocks its layers share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
 
 from .configuration_nanogpt import NanoGptConfig
+
+if TYPE_CHECKING:
+    # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
+    # imports. Without this line a model would run the code of a folder that was loaded before its own.
+    from .modeling_progressive_gpt import ProgressiveGptModel  # noqa: F401
 
 
 # trf-ignore: TRF023 (num_blocks is not the number of layers)

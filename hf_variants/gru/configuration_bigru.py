@@ -2,10 +2,15 @@
 """Configuration of bigru: a bidirectional GRU on words. The defaults are a published classifier of toxic comments."""
 
 from dataclasses import fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+if TYPE_CHECKING:
+    # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
+    # imports. Without this line a model would run the code of a folder that was loaded before its own.
+    from .modeling_bigru import BiGRUModel  # noqa: F401
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -82,6 +87,11 @@ class BiGRUConfig(PreTrainedConfig):
         """Check what the labels are, which transformers leaves to the first loss. Run by huggingface_hub."""
         if self.problem_type not in (None, *PROBLEM_TYPES):
             raise ValueError(f"problem_type is {self.problem_type!r}; allowed: None, {', '.join(PROBLEM_TYPES)}")
+
+    def validate_direction(self) -> None:
+        """Check that nobody asks for a model that reads one way. Run by huggingface_hub."""
+        if getattr(self, "is_causal", False):
+            raise ValueError("is_causal is True; allowed: False, this is an encoder that reads both ways")
 
     def validate_sizes(self) -> None:
         """Check every number against its range. Run by huggingface_hub after construction."""

@@ -12,11 +12,11 @@ Notable:
 - no attention between tokens, so `attn_implementation` has nothing to choose.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
@@ -215,10 +215,18 @@ class BiGRUModel(BiGRUPreTrainedModel):
             `(batch, 2 * hidden)`. Of the `hidden_states` the first, the embeddings, is `(batch, seq, embedding)`.
 
         Raises:
-            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, or the mask is of another shape.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, the mask is of another shape, or
+                `is_causal` is True.
+            NotImplementedError: `torch.jit.trace` is at work, for which the steps depend on the texts.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
+        if kwargs.get("is_causal"):
+            raise ValueError("is_causal is True; allowed: False, this is an encoder that reads both ways")
+        if torch.jit.is_tracing():
+            raise NotImplementedError(
+                "torch.jit.trace keeps the lengths of the texts that it is called with; allowed: the model itself"
+            )
         hidden_states = self.embed(input_ids) if inputs_embeds is None else inputs_embeds
         shape = hidden_states.shape[:2]
         if attention_mask is None:
@@ -231,8 +239,20 @@ class BiGRUModel(BiGRUPreTrainedModel):
         for layer in self.layers:
             hidden_states = layer(hidden_states, mask, *orders)
         return BaseModelOutputWithPooling(
-            last_hidden_state=hidden_states, pooler_output=self.pooler(hidden_states, mask)
+            last_hidden_state=hidden_states, pooler_output=self.pooler(hidden_states, mask.to(hidden_states.device))
         )
+
+
+def accumulated_share(
+    config: PreTrainedConfig, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **kwargs: Any
+) -> torch.Tensor | float:
+    """Return the factor from a batch's mean loss to its part of the mean over all batches of an optimizer step.
+
+    transformers' loss looks at `num_items_in_batch`, the labels of all these batches, for single labels only.
+    """
+    if num_items_in_batch is None or config.problem_type == "single_label_classification":
+        return 1.0
+    return labels.numel() / num_items_in_batch
 
 
 class BiGRUForSequenceClassification(BiGRUPreTrainedModel):
@@ -266,6 +286,7 @@ class BiGRUForSequenceClassification(BiGRUPreTrainedModel):
             if self.config.problem_type == "multi_label_classification":
                 labels = labels.to(logits.dtype).view(-1, self.num_labels)
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
+            loss = loss * accumulated_share(self.config, labels, **kwargs)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=outputs.hidden_states)
 
 
