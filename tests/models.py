@@ -29,8 +29,60 @@ TINY = {
     "learn_temperature": True,
     "query_key_size": 6,
 }
+# {model type: {name: what differs from TINY}}: every kind of net that a row can be. The first of each is TINY itself.
+CONFIGURATIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "minbert": {
+        "post_norm": {},
+        "pre_norm": {"norm_position": "pre"},
+        "plain": {"embedding_norm": False, "mlm_transform": False, "type_vocab_size": 0, "tie_word_embeddings": False},
+    },
+    "highway_bert": {
+        "feature_coupled_pre": {},
+        "feature_coupled_post": {"norm_position": "post"},
+        "feature_uncoupled_pre": {"gate_coupling": "uncoupled"},
+        "feature_uncoupled_post": {"gate_coupling": "uncoupled", "norm_position": "post"},
+        "scalar_coupled_pre": {"gate_type": "scalar"},
+        "scalar_coupled_post": {"gate_type": "scalar", "norm_position": "post"},
+        "scalar_uncoupled_pre": {"gate_type": "scalar", "gate_coupling": "uncoupled"},
+        "scalar_uncoupled_post": {"gate_type": "scalar", "gate_coupling": "uncoupled", "norm_position": "post"},
+        "normed_gate_input": {"gate_input": "normed"},
+        "residual": {"skip_connection": "residual"},
+    },
+    "similarity_bert": {
+        "gaussian": {},
+        "gaussian_tied": {"tie_query_key": True},
+        "dot_product": {"attention_similarity": "dot_product", "learn_temperature": None, "query_key_size": None},
+        "dot_product_tied": {"attention_similarity": "dot_product", "tie_query_key": True},
+        "cosine": {"attention_similarity": "cosine"},
+        "euclidean": {"attention_similarity": "euclidean"},
+    },
+    "nanogpt": {"tied": {}, "untied": {"tie_word_embeddings": False}},
+    "conv_gpt": {
+        "levels_1": {},
+        "levels_0": {"num_levels": 0},
+        "levels_2": {"num_levels": 2, "num_hidden_layers": 3, "sequence_factor": 2},
+        "levels_3": {"num_levels": 3, "num_hidden_layers": 5, "sequence_factor": 2},
+        "levels_1_window": {"local_window": 3},
+        "levels_2_window": {
+            "num_levels": 2,
+            "num_hidden_layers": None,
+            "level_layers": [2, 1, 1],
+            "level_heads": [2, 4, 8],
+            "sequence_factor": 2,
+            "local_window": 2,
+        },
+    },
+    "progressive_gpt": {
+        "shared": {},
+        "distinct": {"num_blocks": 2},
+        "pairs": {"num_hidden_layers": 4, "num_blocks": 2},
+    },
+    "bigru": {pooling: {"pooling": pooling} for pooling in ("attention", "last", "max", "mean")},
+}
 HEADS = [(row, auto) for row in TABLE for auto in row.classes]
 DECODERS = [row for row in TABLE if "AutoModelForCausalLM" in row.auto_classes]
+CONFIGURED = [(row, name) for row in TABLE for name in CONFIGURATIONS[row.model_type]]
+CONFIGURED_DECODERS = [(row, name) for row, name in CONFIGURED if row in DECODERS]
 
 
 def find_row(model_type: str) -> Row:
@@ -47,6 +99,11 @@ def known(model_type: str, settings: dict[str, Any]) -> dict[str, Any]:
 def tiny_config(model_type: str, **overrides: Any) -> PreTrainedConfig:
     """Return a tiny configuration without dropout; everything not named has the variant's own default."""
     return find_row(model_type).config_class(**known(model_type, TINY) | overrides)
+
+
+def named_config(model_type: str, name: str, **overrides: Any) -> PreTrainedConfig:
+    """Return a configuration of the table `CONFIGURATIONS`."""
+    return tiny_config(model_type, **CONFIGURATIONS[model_type][name] | overrides)
 
 
 def build(model_class: Any, config: PreTrainedConfig, spread: float = 0.3) -> PreTrainedModel:
