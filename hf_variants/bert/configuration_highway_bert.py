@@ -10,7 +10,7 @@ from .configuration_minbert import MinBertConfig
 if TYPE_CHECKING:
     # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
     # imports. Without this line a model would run the code of a folder that was loaded before its own.
-    from .modeling_highway_bert import HighwayBertModel  # noqa: F401
+    from .modeling_highway_bert import HighwayBertModel
 
 
 @strict

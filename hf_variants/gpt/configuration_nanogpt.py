@@ -11,7 +11,7 @@ from transformers.activations import ACT2FN
 if TYPE_CHECKING:
     # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
     # imports. Without this line a model would run the code of a folder that was loaded before its own.
-    from .modeling_nanogpt import NanoGptModel  # noqa: F401
+    from .modeling_nanogpt import NanoGptModel
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 

@@ -10,7 +10,7 @@ from .configuration_nanogpt import NanoGptConfig
 if TYPE_CHECKING:
     # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
     # imports. Without this line a model would run the code of a folder that was loaded before its own.
-    from .modeling_progressive_gpt import ProgressiveGptModel  # noqa: F401
+    from .modeling_progressive_gpt import ProgressiveGptModel
 
 
 # trf-ignore: TRF023 (num_blocks is not the number of layers)

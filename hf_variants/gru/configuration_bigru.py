@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 if TYPE_CHECKING:
     # Never executed, but read: transformers tells folders of one name apart by the text of this file and of all it
     # imports. Without this line a model would run the code of a folder that was loaded before its own.
-    from .modeling_bigru import BiGRUModel  # noqa: F401
+    from .modeling_bigru import BiGRUModel
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
