@@ -235,12 +235,12 @@ def euclidean_flex_attention(
         square = torch.where(q == k, 0, square) if tied else square
         return -scaling * square.clamp_min(SMALLEST_SQUARE).sqrt()
 
-    width = value.shape[-1]
-    query, key, value = same_width(query, key, value)
+    width, dtype = value.shape[-1], value.dtype
+    query, key, value = same_width(query, key, value.to(query.dtype))
     output = compile_friendly_flex_attention(
         query, key, value, score_mod=distance, block_mask=attention_mask, scale=1.0, training=query.requires_grad
     )
-    return output[..., :width].transpose(1, 2).contiguous(), None
+    return output[..., :width].to(dtype).transpose(1, 2).contiguous(), None
 
 
 # Of flash kernels there is none for distances; the model says so, and transformers refuses to set one.

@@ -165,8 +165,8 @@ class SimilarityBertSelfAttention(MinBertSelfAttention):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend by the euclidean distance; the shapes are those of `attend_in_full_precision`."""
         scale = self.scale()
-        if scale is not None:
-            query, key = scaled(query, scale), scaled(key, scale)
+        if scale is not None:  # in full precision: a small bandwidth takes a long key out of fp16's range
+            query, key = (scaled(full_precision(states), scale) for states in (query, key))
         attend = EUCLIDEAN_ATTENTION[self.config._attn_implementation]
         dropout = self.dropout.p if self.training else 0.0
         return attend(query, key, value, attention_mask, self.scaling, dropout=dropout, tied=self.key is None)
