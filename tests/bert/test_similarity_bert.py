@@ -182,6 +182,26 @@ def test_attention_weights_have_the_precision_of_the_model(similarity):
 
 
 @EVERY_SIMILARITY
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("length", [1.0, 400.0, 60_000.0])
+@pytest.mark.parametrize("learned", [True, False], ids=["learned", "fixed"])
+def test_fp16_is_right_for_keys_of_any_length_that_it_holds(similarity, implementation, length, learned):
+    """Half the square of a key of 362 is already too large for fp16; queries are as long as scores allow."""
+    module = attention_module(similarity, torch.float16, learn_temperature=learned)
+    module.config._attn_implementation = implementation
+    query, key, value = (states.detach() for states in random_states(module, rows=2, dtype=torch.float16))
+    # one key is by far the longest, so that a distance is not simply to the nearest of long ones
+    key = (key / key.norm(dim=-1, keepdim=True)).clone()
+    key[:, :, 3] *= length
+    if similarity == "dot_product":
+        query = query / length  # the product of eager attention is rounded to fp16 before softmax, as BERT's is
+    found = attend(module, query, key, value).double()
+    scale = scale_of(module) if module.scale() is None else scale_of(module).double()
+    exact = naive_attention(similarity, *(states.double() for states in (query, key, value)), scale)
+    torch.testing.assert_close(found, exact, atol=5e-3, rtol=5e-3)
+
+
+@EVERY_SIMILARITY
 @EVERY_OPTION
 def test_bf16_is_as_accurate_as_the_dot_product(similarity, option):
     """Errors against the definition in fp64 on the same numbers, as a share of what comes out."""
