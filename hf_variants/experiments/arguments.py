@@ -226,7 +226,9 @@ class TrainingArguments:
     learning_rate: float = about("peak learning rate of AdamW", 1e-3)
     min_learning_rate: float = about("where the decay ends", 0.0)
     weight_decay: float = about("AdamW's decoupled weight decay", 0.01)
-    weight_decay_scope: Literal["matrices", "linear"] = about("decay all matrices, or Linear weights only", "matrices")
+    weight_decay_scope: Literal["matrices", "linear"] = about(
+        "decay all matrices, or those of linear maps only: no embeddings, tied ones neither", "matrices"
+    )
     adam_beta1: float = about("AdamW's first beta", 0.9)
     adam_beta2: float = about("AdamW's second beta", 0.95)
     adam_epsilon: float = about("AdamW's epsilon", 1e-8)

@@ -4,19 +4,33 @@
 from typing import Any
 
 import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from .. import growth
 from .arguments import TrainingArguments
 from .sharding import whole
 
+# Modules that multiply by their matrices, however these lie: Conv1D is the linear layer of GPT-2, transposed.
+LINEAR_MAPS = (
+    *(nn.Linear, nn.Bilinear, Conv1D, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention),
+)
+
 
 def parameter_groups(model: torch.nn.Module, arguments: TrainingArguments) -> list[dict[str, Any]]:
-    """Two groups: with weight decay, and without (vectors; with scope `linear` also embeddings)."""
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
+    """Two groups: with weight decay, and without.
+
+    With scope `matrices` all matrices decay, with `linear` those of linear maps alone: no embedding then, also where
+    the output layer has the same weight. Vectors (norms and biases) never do.
+    """
+    modules = list(model.modules())
+    tables = {id(m.weight) for m in modules if isinstance(m, (nn.Embedding, nn.EmbeddingBag))}
+    maps = {id(p) for m in modules if isinstance(m, LINEAR_MAPS) for p in m.parameters(recurse=False)} - tables
     trained = [p for p in model.parameters() if p.requires_grad]
 
-    def decays(p: torch.nn.Parameter) -> bool:
-        return p.ndim >= 2 if arguments.weight_decay_scope == "matrices" else id(p) in linear
+    def decays(p: nn.Parameter) -> bool:
+        return p.ndim >= 2 and (arguments.weight_decay_scope == "matrices" or id(p) in maps)
 
     return [
         {"params": [p for p in trained if decays(p)], "weight_decay": arguments.weight_decay},

@@ -16,7 +16,9 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
+from hf_variants import growth
 from hf_variants.experiments import loop
 from hf_variants.experiments import optimizer as optimizers
 from hf_variants.experiments import run as run_module
@@ -24,7 +26,9 @@ from hf_variants.experiments.arguments import InputError, merge, read_yaml, reci
 from hf_variants.experiments.checking import DivergedError
 from hf_variants.experiments.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.run import run_recipe
+from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
 from tests.experiments.tiny import tiny_content, tiny_recipe
+from tests.models import HEADS, TINY, tiny_config
 
 
 class KilledError(Exception):
@@ -201,6 +205,63 @@ def test_weight_decay_scopes():
     arguments.weight_decay_scope = "linear"
     decayed, plain = optimizers.parameter_groups(model, arguments)
     assert [p.shape for p in decayed["params"]] == [(2, 2)] and len(plain["params"]) == 4
+
+
+def decayed_names(model: torch.nn.Module, scope: str) -> set[str]:
+    arguments = tiny_recipe_training()
+    arguments.weight_decay_scope = scope
+    decayed, plain = optimizers.parameter_groups(model, arguments)
+    assert len(decayed["params"]) + len(plain["params"]) == len(list(model.parameters()))
+    inside = {id(p) for p in decayed["params"]}
+    return {name for name, p in model.named_parameters() if id(p) in inside}
+
+
+def check_decay(model: torch.nn.Module) -> None:
+    """By shape and by where a parameter is looked up, not by the class that multiplies by it."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    wanted = {name for name, p in model.named_parameters() if p.ndim >= 2}
+    assert decayed_names(model, "matrices") == wanted
+    wanted -= {name for name, p in model.named_parameters() if id(p) in tables}
+    assert decayed_names(model, "linear") == wanted and wanted
+    assert not any(word in name.lower() for name in wanted for word in ("embedding", "wte", "wpe", "norm", "bias"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("row", "auto"), HEADS, ids=[f"{row.model_type}-{auto.__name__}" for row, auto in HEADS])
+def test_all_matrices_but_embeddings_decay_in_every_model(row, auto, tied):
+    model = row.classes[auto](tiny_config(row.model_type, tie_word_embeddings=tied))
+    head = model.get_output_embeddings()
+    assert head is None or (head.weight is model.get_input_embeddings().weight) == tied
+    check_decay(model)
+    if head is not None:
+        decayed = [p for name, p in model.named_parameters() if name in decayed_names(model, "linear")]
+        assert any(p is head.weight for p in decayed) != tied
+
+
+GPT2_SIZES = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 24, "vocab_size": 40}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_linear_maps_decay_alike_in_gpt2_and_bert_of_transformers(tied):
+    """GPT-2's weights lie transposed, in a class of its own."""
+    gpt2 = GPT2LMHeadModel(GPT2Config(**GPT2_SIZES, tie_word_embeddings=tied))
+    bert = BertForMaskedLM(BertConfig(**TINY, tie_word_embeddings=tied))
+    for model in (gpt2, bert):
+        check_decay(model)
+    names = decayed_names(gpt2, "linear")
+    assert {name.split(".")[-2] for name in names} - {"lm_head"} == {"c_attn", "c_proj", "c_fc"}
+    assert len(names) == (8 if tied else 9)  # of two layers with four each
+    assert ("lm_head.weight" in names) != tied
+    assert ("cls.predictions.decoder.weight" in decayed_names(bert, "linear")) != tied
+
+
+@pytest.mark.parametrize("scope", ["linear", "matrices"])
+def test_gpt2_decays_what_its_twin_does(scope):
+    nanogpt = NanoGptForCausalLM(tiny_config("nanogpt"))
+    sizes = []
+    for model in (nanogpt, growth.to_gpt2(nanogpt)):
+        sizes.append(sorted(model.get_parameter(name).numel() for name in decayed_names(model, scope)))
+    assert sizes[0] == sizes[1]
 
 
 def test_a_budget_in_seconds_ends_and_decays(tmp_path):
