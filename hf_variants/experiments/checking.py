@@ -20,6 +20,10 @@ class InputError(ValueError):
     """Something the user gave is wrong. Programs print it as one line and exit with code 2."""
 
 
+class NotUtf8Error(InputError):
+    """A file is not UTF-8; raised behind all text that stands before the bad byte."""
+
+
 class DivergedError(InputError):
     """The loss of a run is no longer finite."""
 

@@ -16,6 +16,7 @@ import glob
 import hashlib
 import os
 import random
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from .arguments import DataArguments, InputError
-from .text_files import SUFFIXES, Row, read_rows, require_columns
+from .split_files import SPLITS, named_splits, split_shards
+from .text_files import Row, read_rows, require_columns
 
-SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 20260101  # fixed: a change would move documents between train and test
 PACKAGE = "package:"  # before the name of a Python package that holds a model
 ANSWER = "\nAnswer:"  # ends a prompt; without the space, which BPE joins with the word that follows
@@ -215,12 +216,19 @@ def _complete(splits: dict[str, list[str]], arguments: DataArguments) -> dict[st
         if len(splits["train"]) <= len(SPLITS):
             splits["train"] = ["".join(splits["train"])]
     if "validation" not in splits:
-        splits = cut(splits.get("train", []), arguments.split_fractions) | {
-            name: texts for name, texts in splits.items() if name == "test"
-        }
+        own = {name: texts for name, texts in splits.items() if name == "test"}
+        splits = cut(splits.get("train", []), shares(arguments.split_fractions, own)) | own
     if arguments.data_fraction < 1:
         splits = splits | {"train": _first(splits["train"], arguments.data_fraction)}
     return {name: splits[name] for name in SPLITS if name in splits}
+
+
+def shares(fractions: list[float], own: Iterable[str]) -> list[float]:
+    """By what shares train is cut where the source has the splits `own`: none is cut off for test where it has one."""
+    train, validation, _ = fractions
+    if "test" not in own or train + validation <= 0:
+        return fractions
+    return [train / (train + validation), validation / (train + validation), 0.0]
 
 
 def cut(texts: list[str], fractions: list[float]) -> dict[str, list[str]]:
@@ -329,6 +337,8 @@ def download(url: str, sha256: str | None) -> Path:
     """Fetches a URL once into the cache, under its digest. A URL without a digest is refused."""
     if not sha256:
         raise InputError(f"data.sha256: is missing; a URL ({url}) is only read with the digest that it must have")
+    if not re.fullmatch("[0-9a-fA-F]+", sha256):  # it is the name of a folder
+        raise InputError(f"data.sha256: '{sha256}'; allowed: 64 hexadecimal digits")
     from huggingface_hub.constants import HF_HOME
 
     folder = Path(HF_HOME) / "hf_variants" / sha256.lower()
@@ -346,41 +356,6 @@ def download(url: str, sha256: str | None) -> Path:
         target.unlink()
         raise InputError(f"data.sha256: {url} has {found}, the recipe says {sha256}")
     return target
-
-
-def split_files(path: Path) -> dict[str, Path]:
-    """The file of each split of a folder, or `train` alone for a file. Raises InputError where there is none."""
-    found = {"train": path} if path.is_file() else _named_files(path)
-    if not found:
-        raise _no_splits(path)
-    return found
-
-
-def split_shards(path: Path) -> dict[str, list[Path]]:
-    """The files of each split: one called `train.jsonl`, or all called `train-….jsonl` or `train/….jsonl`, sorted.
-
-    Raises InputError where there is none.
-    """
-    single = {"train": path} if path.is_file() else _named_files(path)
-    found = {split: [single[split]] if split in single else _shards(path, split) for split in SPLITS}
-    if not any(found.values()):
-        raise _no_splits(path)
-    return {split: files for split, files in found.items() if files}
-
-
-def _named_files(folder: Path) -> dict[str, Path]:
-    names = {split: [folder / f"{split}{suffix}" for suffix in SUFFIXES] for split in SPLITS}
-    found = {split: [file for file in files if file.exists()] for split, files in names.items()}
-    return {split: files[-1] for split, files in found.items() if files}
-
-
-def _shards(folder: Path, split: str) -> list[Path]:
-    files = [*folder.glob(f"{split}-*"), *folder.glob(f"{split}/*")]
-    return sorted(file for file in files if file.name.endswith(SUFFIXES))
-
-
-def _no_splits(path: Path) -> InputError:
-    return InputError(f"data.dataset: {path}: no file named {' or '.join(SPLITS)} with one of {', '.join(SUFFIXES)}")
 
 
 def has_half_pair(text: str) -> bool:
@@ -412,8 +387,8 @@ def load_hub(arguments: DataArguments, streaming: bool = False) -> Any:
 
 def hub_tables(arguments: DataArguments, streaming: bool = False) -> list[tuple[str, Any, str]]:
     """The splits of a Hub data set: their names, tables, and what they are called in errors."""
-    loaded = load_hub(arguments, streaming)
-    return [(split, loaded[split], f"data: {arguments.dataset} ({split})") for split in SPLITS if split in loaded]
+    loaded, name = load_hub(arguments, streaming), arguments.dataset
+    return [(split, loaded[own], f"data: {name} ({own})") for split, own in named_splits(list(loaded), name).items()]
 
 
 def hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:

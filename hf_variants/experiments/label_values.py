@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checking import InputError
-from .label_arguments import MULTI, REGRESSION, SINGLE, LabelArguments
+from .label_arguments import ANY_OF_NAMES, MULTI, REGRESSION, SINGLE, LabelArguments
 
 NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 LARGEST = 2**53  # up to here every whole number is itself in floating point
@@ -21,6 +21,10 @@ Cell = int | float | str | None
 
 class BadRowError(ValueError):
     """What is wrong with one row; whoever reads the rows knows which it is."""
+
+
+class UnknownLabelError(BadRowError):
+    """The label of a row is none of those that there may be; it may be that of a whole class."""
 
 
 def read_cell(value: Any) -> Cell:
@@ -48,6 +52,12 @@ def read_list(value: Any) -> list[Cell]:
     if isinstance(value, (list, tuple)):
         return [read_cell(item) for item in value]
     raise BadRowError("the label is missing" if value in (None, "") else f"labels {value!r:.60}; a list is expected")
+
+
+def occurrences(rows: Sequence[tuple[Any, ...]], row: tuple[Any, ...]) -> int:
+    """How many of `rows` have the labels of `row`."""
+    wanted = _comparable(row)
+    return sum(_comparable(other) == wanted for other in rows)
 
 
 def same_in_all(rows: Sequence[tuple[Any, ...]]) -> str | None:
@@ -98,7 +108,7 @@ class Scheme:
         if cell is None:
             raise BadRowError("the label is missing")
         if cell not in self.lookup:
-            raise BadRowError(self._complaint(cell))
+            raise UnknownLabelError(self._complaint(cell))
         return self.lookup[cell]
 
     def _complaint(self, cell: int | float | str) -> str:
@@ -111,8 +121,8 @@ class Scheme:
                 "; if it is a score: labels.problem_type: regression" if np.isfinite(cell) else ""
             )
         keys = list(self.lookup)
-        is_range = keys == list(range(len(keys)))
-        return f"label {cell!r:.60}; allowed: " + (f"0 to {len(keys) - 1}" if is_range else _some(keys))
+        is_range = keys in (list(range(len(keys))), list(range(1, len(keys) + 1)))
+        return f"label {cell!r:.60}; allowed: " + (f"{keys[0]} to {keys[-1]}" if is_range else _some(keys))
 
 
 def find_scheme(arguments: LabelArguments, rows: list[tuple[Any, ...]], given: list[str] | None) -> Scheme:
@@ -122,7 +132,7 @@ def find_scheme(arguments: LabelArguments, rows: list[tuple[Any, ...]], given: l
     that could be a label.
     """
     if arguments.any_of:
-        return Scheme(arguments, SINGLE, arguments.label_names or ["none", "any"])
+        return Scheme(arguments, SINGLE, arguments.label_names or list(ANY_OF_NAMES))
     if arguments.label_columns:
         return Scheme(arguments, MULTI, arguments.label_names or list(arguments.label_columns))
     cells = [cell for (value,) in rows for cell in _cells(arguments, value)]
@@ -155,7 +165,8 @@ def _names(
     """The names of the classes, and the id of each text or number that stands for one.
 
     The commoner of texts and numbers are the labels. Texts are names. Numbers are ids where names are known, unless
-    these are numbers themselves; without names, the sorted numbers are the classes.
+    these are numbers themselves; without names, the sorted numbers are the classes. Ids count from 0, or from 1 where
+    all of 1 to n occur for n names and 0 does not.
     """
     texts = sum(isinstance(cell, str) for cell in cells)
     kind = str if 2 * texts > len(cells) else int
@@ -169,8 +180,14 @@ def _names(
         raise InputError(f"labels.label_names: {len(names)} names; the data set has {len(given)}: {_some(given)}")
     if kind is str:
         return names, {name: label for label, name in enumerate(names)}
-    keys = list(range(len(names))) if given else _numbers(names) or list(range(len(names)))
+    keys = (None if given else _numbers(names)) or _ids(len(names), cells)
     return names, {key: label for label, key in enumerate(keys)}
+
+
+def _ids(count: int, cells: list[int | float | str]) -> list[int]:
+    """The ids of so many classes, as the cells count them."""
+    first = int(0 not in cells and set(range(1, count + 1)).issubset(cells))
+    return list(range(first, first + count))
 
 
 def _numbers(names: list[str]) -> list[int | float]:

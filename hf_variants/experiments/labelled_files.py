@@ -2,27 +2,25 @@
 """Tables of labelled text by split, from files, a URL or the Hub, in which every row knows where it comes from.
 
 A `.txt` file holds a line `label ||| text` for each example, as the data of minBERT does; the text goes on to the end
-of the line and may hold ` ||| ` again. In `.csv` and `.tsv` files double quotes enclose a field and stand doubled
-inside one. The file `labels.txt` of a folder has the names of the labels, one a line, in the order of their ids.
+of the line and may hold ` ||| ` again. How `.csv` and `.tsv` files are read, delimited.py says. The file `labels.txt`
+of a folder has the names of the labels, one a line, in the order of their ids.
 """
 
-import csv
-import gzip
-import io
 import json
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .arguments import DataArguments, InputError
-from .corpora import SPLITS, download, find_local, is_url, load_hub, split_files
-from .text_files import suffix_of
+from .corpora import download, find_local, hub_tables, is_url
+from .delimited import ROW as RECORD
+from .delimited import read_records, refuse_twice
+from .split_files import LABELS, split_files
+from .text_files import numbered_lines, read_lines, suffix_of
 
 MARK = " ||| "
-LINE, RECORD, ROW = "line {}", "row {} (1 is the first below the header)", "row {} (0 is the first)"
+LINE, ROW = "line {}", "row {} (0 is the first)"
 
 
 @dataclass
@@ -69,8 +67,8 @@ def read_tables(arguments: DataArguments, columns: Sequence[str]) -> tuple[dict[
     if local is None:
         return _from_hub(arguments, columns), name
     tables = {split: read_table(file, columns) for split, file in split_files(local).items()}
-    if (local / "labels.txt").is_file():
-        names = [line for line in _decode(local / "labels.txt").splitlines() if line.strip()]
+    if (local / LABELS).is_file():
+        names = [line for _, line in numbered_lines(local / LABELS)]
         for table in tables.values():
             table.names = dict.fromkeys(columns, names)
     return tables, None
@@ -82,36 +80,13 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
     if suffix == ".parquet":
         return _read_parquet(path, columns)
     if suffix in (".csv", ".tsv"):
-        return _read_csv(path, columns, "\t" if suffix == ".tsv" else ",")
+        return _read_delimited(path, columns)
     return _read_jsonl(path, columns) if suffix in (".jsonl", ".jsonl.gz") else _read_marked(path, columns)
-
-
-def _decode(path: Path, separator: str | None = None) -> str:
-    """The text of a file. With a `separator`, an error counts the file's records, otherwise its lines."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return raw.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8")
-        place = LINE.format(before.count("\n") + 1)
-        if separator is not None:
-            row = sum(1 for _ in csv.reader(io.StringIO(before + "?", newline=""), delimiter=separator)) - 1
-            place = RECORD.format(row) if row else "the header"
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}, in {place}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers. `splitlines` would also cut at U+2028 and at form feeds."""
-    for number, line in enumerate(_decode(path).split("\n"), 1):
-        if line.strip():
-            yield number, line.removesuffix("\r")
 
 
 def _read_marked(path: Path, columns: Sequence[str]) -> Table:
     numbers, labels, texts = [], [], []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         label, mark, text = line.partition(MARK)
         if not mark:
             raise InputError(
@@ -126,7 +101,7 @@ def _read_marked(path: Path, columns: Sequence[str]) -> Table:
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> Table:
     numbers, rows, have = [], [], {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):  # ValueError also of a number with thousands of digits
@@ -140,43 +115,17 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Table:
     return Table(str(path), LINE, numbers, found, list(have))
 
 
-def _read_csv(path: Path, columns: Sequence[str], separator: str) -> Table:
-    records = _records(path, separator)
-    if not records or records[0][0] > 0:
-        raise InputError(f"{path}: the first line is empty; a header with the names of the columns is expected")
-    (_, header), *rows = records
-    for number, record in rows:
-        if len(record) != len(header):
-            raise InputError(f"{path}: {RECORD.format(number)}: {len(record)} fields, the header has {len(header)}")
-    for name in columns:
-        if header.count(name) > 1:
-            raise InputError(f"{path}: column '{name}' stands there {header.count(name)} times")
-    found = {name: [row[header.index(name)] for _, row in rows] for name in columns if name in header}
-    return Table(str(path), RECORD, [number for number, _ in rows], found, header)
-
-
-def _records(path: Path, separator: str) -> list[tuple[int, list[str]]]:
-    """The records that are not blank, with their numbers; the header's is 0."""
-    records: list[list[str]] = []
-    with _long_fields():
-        text = _decode(path, separator)
-        try:
-            for record in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
-                records.append(record)  # one by one, so that an error knows how many came before
-        except csv.Error as error:
-            place = RECORD.format(len(records)) if records else "the header"
-            rule = "double quotes enclose a field and stand doubled inside one"
-            raise InputError(f"{path}: {place}: {error}; {rule}") from None
-    return [(number, record) for number, record in enumerate(records) if record]
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    before = csv.field_size_limit(2**31 - 1)  # of the whole process, hence put back
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _read_delimited(path: Path, columns: Sequence[str]) -> Table:
+    records = read_records(path, read_lines(path))
+    _, header = next(records)
+    refuse_twice(path, header, columns)
+    places = {name: header.index(name) for name in columns if name in header}
+    numbers, found = [], {name: [] for name in places}
+    for number, record in records:
+        numbers.append(number)
+        for name, place in places.items():
+            found[name].append(record[place])
+    return Table(str(path), RECORD, numbers, found, header)
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
@@ -193,19 +142,13 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
 
 
 def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, Table]:
-    loaded, tables = load_hub(arguments), {}
-    for split in [name for name in SPLITS if name in loaded]:
-        part = loaded[split]
+    tables = {}
+    for split, part, where in hub_tables(arguments):
         found = {name: list(part[name]) for name in columns if name in part.column_names}
         names = {name: _class_names(part.features[name]) for name in found}
-        tables[split] = Table(
-            f"{arguments.dataset} ({split})",
-            ROW,
-            range(part.num_rows),
-            found,
-            list(part.column_names),
-            {name: classes for name, classes in names.items() if classes},
-        )
+        classes = {name: found for name, found in names.items() if found}
+        have = list(part.column_names)
+        tables[split] = Table(where.removeprefix("data: "), ROW, range(part.num_rows), found, have, classes)
     return tables
 
 

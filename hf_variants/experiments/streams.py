@@ -31,6 +31,7 @@ from .corpora import (
     hub_tables,
     load_builtin,
     local_files,
+    shares,
     text_columns,
 )
 from .text_cleaning import clean
@@ -136,7 +137,7 @@ def _complete(sources: dict[str, Documents], arguments: DataArguments) -> dict[s
         sources = {"train": functools.partial(_joined, sources)}
     if "validation" not in sources and "train" in sources:
         own_test = {split: documents for split, documents in sources.items() if split == "test"}
-        sources = _cut(sources["train"], arguments.split_fractions) | own_test
+        sources = _cut(sources["train"], shares(arguments.split_fractions, own_test)) | own_test
     if arguments.data_fraction < 1 and "train" in sources:
         limit = first_characters(sum(map(_length, sources["train"]())), arguments.data_fraction)
         sources = sources | {"train": functools.partial(beginning, sources["train"], limit)}

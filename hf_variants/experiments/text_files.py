@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .checking import InputError
+from .checking import InputError, NotUtf8Error
+from .delimited import read_records, refuse_twice
 
 TEXTS = (".txt", ".txt.gz")
 LINES = (".jsonl", ".jsonl.gz")
@@ -41,7 +42,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         return iter([("".join(read_pieces(path)),)])
     if suffix in LINES:
         return _read_jsonl(path, columns)
-    return _read_parquet(path, columns) if suffix == ".parquet" else _read_csv(path, columns, suffix)
+    return _read_parquet(path, columns) if suffix == ".parquet" else _read_delimited(path, columns)
 
 
 def require_text(path: Path, columns: Sequence[str]) -> None:
@@ -51,13 +52,23 @@ def require_text(path: Path, columns: Sequence[str]) -> None:
 
 
 def read_pieces(path: Path) -> Iterator[str]:
-    """The text of a file in pieces of about BLOCK characters. Raises InputError where it is not UTF-8."""
+    """The text of a file in pieces of about BLOCK characters, without a mark of its byte order.
+
+    Raises InputError where it is not UTF-8.
+    """
+    begun = False
+    for piece in _pieces(path):
+        yield piece if begun else piece.removeprefix("\ufeff")
+        begun = begun or piece != ""
+
+
+def _pieces(path: Path) -> Iterator[str]:
     decoder, before = codecs.getincrementaldecoder("utf-8")(), 0
     with _readable(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         while block := file.read(BLOCK):
-            yield _decode(decoder, block, path, before)
+            yield from _decoded(decoder, block, path, before)
             before += len(block)
-        yield _decode(decoder, b"", path, before, final=True)
+        yield from _decoded(decoder, b"", path, before, final=True)
 
 
 @contextmanager
@@ -68,27 +79,46 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, path: Path, before: int, final: bool = False) -> str:
-    kept = len(decoder.getstate()[0])  # bytes of a character that the last block cut in two
+def _decoded(
+    decoder: codecs.IncrementalDecoder, block: bytes, path: Path, before: int, final: bool = False
+) -> Iterator[str]:
+    kept, broken = len(decoder.getstate()[0]), None  # bytes of a character that the last block cut in two
     try:
-        return decoder.decode(block, final)
+        text = decoder.decode(block, final)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {before - kept + error.start}") from None
+        text, broken = error.object[: error.start].decode("utf-8"), before - kept + error.start
+    yield text
+    if broken is not None:
+        raise NotUtf8Error(f"{path}: not UTF-8 at byte {broken}")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Lines without their ends. `splitlines` would also cut at U+2028, which JSON may hold as it is."""
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines without their line feeds. `splitlines` would also cut at U+2028, which JSON may hold as it is."""
     rest = ""
     for piece in read_pieces(path):
         *lines, rest = (rest + piece).split("\n")
         yield from lines
-    yield rest
+    if rest:
+        yield rest
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1. Raises InputError, naming the line."""
+    number, lines = 0, read_lines(path)
+    while True:
+        try:
+            line = next(lines, None)
+        except NotUtf8Error as error:
+            raise InputError(f"{error}, in line {number + 1}") from None
+        if line is None:
+            return
+        number += 1
+        if line.strip():
+            yield number, line.removesuffix("\r")
 
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             content = json.loads(line)
             row = tuple(content[column] for column in columns)
@@ -98,14 +128,14 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         yield row
 
 
-def _read_csv(path: Path, columns: Sequence[str], suffix: str) -> Iterator[Row]:
-    import pandas
-
-    options = {"sep": "\t" if suffix == ".tsv" else ",", "keep_default_na": False, "dtype": str}
-    with _is_table(path), pandas.read_csv(path, chunksize=ROWS, **options) as chunks:
-        for chunk in chunks:
-            require_columns(path, chunk.columns, columns)
-            yield from zip(*(chunk[column].tolist() for column in columns), strict=True)
+def _read_delimited(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    records = read_records(path, read_lines(path))
+    _, header = next(records)
+    require_columns(path, header, columns)
+    refuse_twice(path, header, columns)
+    places = [header.index(column) for column in columns]
+    for _, record in records:
+        yield tuple(record[place] for place in places)
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -123,7 +153,7 @@ def _is_table(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
+    except (ValueError, OSError) as error:  # pyarrow's parser errors are ValueErrors
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
 
 

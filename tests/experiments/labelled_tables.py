@@ -43,8 +43,11 @@ def write(path: Path, content: pandas.DataFrame | str | bytes) -> Path:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     elif path.suffix == ".parquet":
         content.to_parquet(path)
-    elif path.suffix in (".csv", ".tsv"):
-        content.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    elif path.suffix == ".csv":
+        content.to_csv(path, index=False)
+    elif path.suffix == ".tsv":
+        rows = [content.columns, *content.itertuples(index=False)]
+        path.write_bytes("".join("\t".join(map(str, row)) + "\n" for row in rows).encode())
     else:
         if ".jsonl" in path.name:
             lines = [json.dumps(row, ensure_ascii=False) for row in content.to_dict("records")]

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,11 @@ def as_bytes(suffix: str, rows: list[tuple[str, str]]) -> bytes:
         columns = [[text.encode("utf-8", "replace").decode() for text in column] for column in zip(*rows, strict=True)]
         parquet.write_table(pyarrow.table(dict(zip(("text", "other"), columns, strict=True))), sink := io.BytesIO())
         return sink.getvalue()
+    if suffix == ".tsv":
+        lines = ["\t".join(row) + "\n" for row in [("text", "other"), *rows]]
+        return "".join(lines).encode("utf-8", "surrogatepass")
     content = io.StringIO(newline="")
-    table = csv.writer(content, delimiter="\t" if suffix == ".tsv" else ",", quoting=csv.QUOTE_ALL)
-    table.writerows([("text", "other"), *rows])
+    csv.writer(content, quoting=csv.QUOTE_ALL).writerows([("text", "other"), *rows])
     return content.getvalue().encode("utf-8", "surrogatepass")
 
 
@@ -82,6 +85,8 @@ def documents(path: Path) -> list[str]:
 @pytest.mark.hunt
 @given(suffix=st.sampled_from(SUFFIXES), rows=TABLE_ROWS)
 def test_texts_come_back_from_every_kind_of_file(folder, suffix, rows):
+    if suffix == ".tsv":  # whose fields hold no tabs and no line ends
+        rows = [tuple(re.sub("[\t\r\n]", " ", text) for text in row) for row in rows]
     path = write(folder, suffix, as_bytes(suffix, rows))
     texts = [text for text, _ in rows]
     whole = not any("\ud800" <= character <= "\udfff" for character in "".join(texts))
@@ -91,7 +96,8 @@ def test_texts_come_back_from_every_kind_of_file(folder, suffix, rows):
         with pytest.raises(InputError, match="surrogate|not UTF-8|can't decode"):
             documents(path)
         return
-    assert documents(path) == (["\n".join(texts)] if suffix.startswith(".txt") else texts)
+    whole_text = "\n".join(texts).removeprefix("\ufeff")  # there it is a mark of the byte order
+    assert documents(path) == ([whole_text] if suffix.startswith(".txt") else texts)
     if not suffix.startswith(".txt"):
         assert [row[0] for row in read_table(path, ["text"]).rows(["text"])] == texts
 
