@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = selected(options.seeds, comparison.seeds, "seeds")
     runner = Runner(comparison, options.output_dir, options.records)
     runner.check()
+    tell_skipped([runner])
     options.output_dir.mkdir(parents=True, exist_ok=True)
     work(runner, arms, seeds, options.only)
     if is_main_process() and finish(runner, options):
@@ -83,6 +84,7 @@ def main_cells(cells, options: argparse.Namespace) -> None:
     seeds = selected(options.seeds, cells.seeds(), "seeds")
     every = CellsRunner(cells, options.output_dir, options.records)
     every.check(names)
+    tell_skipped([every.runners[name] for name in names])
     options.output_dir.mkdir(parents=True, exist_ok=True)
     for name in names:
         runner = every.runners[name]
@@ -105,6 +107,13 @@ def main_cells(cells, options: argparse.Namespace) -> None:
             every.keep(options.keep_in)
         print("\n" + (options.output_dir / "table.txt").read_text())
         print(f"report: {options.output_dir / 'report.md'}")
+
+
+def tell_skipped(runners: list) -> None:
+    """Prints which bad rows of the data were left out."""
+    if is_main_process():
+        for line in dict.fromkeys(line for runner in runners for line in runner.skipped()):
+            print(line)
 
 
 def work(runner, arms: list[str], seeds: list[int], only: str | None) -> None:

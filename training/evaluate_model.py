@@ -91,7 +91,9 @@ def classify(
     reading = recorded_reading(options.model_dir, options.revision)
     split, cut = find_split(data, given, options.split, reading)
     names, kind, batch_size = split.label_names, split.problem_type, options.batch_size
-    found, rows = classification_evaluation.classify(model, tokenizer, split.examples, names, kind, size, batch_size)
+    found, rows = classification_evaluation.classify(
+        model, tokenizer, split.examples, names, kind, size, batch_size, stated=bool(options.label_names)
+    )
     if "curves" in found:
         plot_evaluation(found["curves"], names, Path(options.model_dir).absolute().name, options.output_dir)
     about = {"split": options.split, "cut": cut, "examples": len(split.examples), "skipped": split.skipped}
@@ -155,11 +157,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def report(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints what came out."""
+    from hf_variants.experiments.labelled import skipped_rows
+
     about = found.get("data") or {}
     if about.get("cut"):
         print(f"{options.dataset}: of it the {about['split']} split, {about['cut']}, {about['examples']} examples")
-    if about.get("skipped"):
-        print(f"bad rows that were skipped: {about['skipped']}")
+    if skipped := skipped_rows({about["split"]: about["skipped"]} if about else {}):
+        print(skipped)
     if "why_unlabelled" in found:
         print(f"no score: the {options.split} split is unlabelled, {found['why_unlabelled']}")
     else:

@@ -74,11 +74,15 @@ def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
 
 def report(record: dict[str, Any], folder: Path) -> None:
     """Prints what came out."""
+    from hf_variants.experiments.labelled import skipped_rows
+
     mark = record["marks"][-1]
     for split in ("validation", "test"):
         if split in mark:
             values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items() if "/" not in name)
             print(f"{split:<10} {values}")
+    if skipped := skipped_rows(record["data"].get("skipped", {})):
+        print(skipped)
     for line in record.get("remarks", ()):
         print(line)
     for sample in record.get("samples", ())[:1]:

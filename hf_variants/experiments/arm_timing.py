@@ -8,10 +8,10 @@ import torch
 
 from .arguments import Recipe
 from .fine_tuning import FineTuning
-from .models import build_config, build_model
+from .models import build_config
 from .optimizer import build_optimizer
 from .prepared import Prepared
-from .run import build_growing
+from .run import build_growing, new_model
 from .timing import Timed, default_device, precision_context, stages_in_one, time_models
 
 
@@ -36,7 +36,7 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     prepared = prepared.for_model(config)
     growing = build_growing(recipe, prepared, config)
     if growing is None:
-        models = {"": build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)}
+        models = {"": new_model(recipe, config, prepared)}
         FineTuning(recipe.training, models[""]).freeze()
     else:
         models = {f"@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A finished classifier on labelled text that it was not trained with: metrics, slices, worst errors, predictions."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import classification_report as report
 from .arguments import InputError, ObjectiveArguments
+from .label_matching import UnmatchedError, has_names, match_labels
 from .labelled import Examples
 from .labelled_data import LabelledEvaluation, TokenizedExamples
 from .metrics import summarise_scores
@@ -17,6 +19,7 @@ from .text_classification import TextClassification
 
 SLICES = 4  # by length
 WORST = 20
+TASK = "--task text_classification"
 
 
 def classify(
@@ -28,15 +31,18 @@ def classify(
     max_length: int,
     batch_size: int = 32,
     resamples: int = 1000,
+    stated: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a classifier does on a split: {"metrics", "intervals", "curves", "slices", "worst"}, and a row per example.
 
     Metrics use the threshold of the model's configuration where it has one (`…_tuned`). For a split without labels
-    only the rows are filled, and where nothing names its labels (`label_names` is empty) they are the model's. Raises
-    InputError where model and data do not have the same labels.
+    only the rows are filled, and where nothing names its labels (`label_names` is empty) they are the model's. The
+    labels of the data are brought into the order of the model's, by their names (label_matching.py); `stated` are
+    names that the user gave in that order. Raises InputError where model and data do not have the same labels.
     """
     if label_names:
         check_labels(model, label_names, problem_type)
+        examples, label_names = as_the_model_has_them(model, examples, label_names, problem_type, stated)
     else:
         label_names, problem_type = own_labels(model)
     arguments = ObjectiveArguments(objective="text_classification")
@@ -66,25 +72,42 @@ def own_labels(model: PreTrainedModel) -> tuple[list[str], str]:
 
 
 def check_labels(model: PreTrainedModel, wanted: list[str], problem_type: str) -> None:
-    """Raises InputError where the data's labels are not those of the model, in order."""
+    """Raises InputError where the data has another number of labels than the model, or they are of another kind."""
     (own, _), size, made_for = own_labels(model), model.config.num_labels, model.config.problem_type
     if problem_type == "regression" and size != 1:
-        raise InputError(f"--task text_classification: the model has {size} labels, the data a number")
+        raise InputError(f"{TASK}: the model has {size} labels, the data a number")
     one_logit = size == 1 and problem_type == "single_label_classification" and len(wanted) == 2
     if not one_logit and size != len(wanted):
         names = f"the model has {size} labels ({', '.join(own)}), the data {len(wanted)} ({', '.join(wanted)})"
-        raise InputError(f"--task text_classification: {names}; --label_names says what there may be")
+        raise InputError(f"{TASK}: {names}; --label_names says what there may be")
     fits = (None, problem_type) + (("multi_label_classification",) if one_logit else ())
     if made_for not in fits:
-        raise InputError(f"--task text_classification: the model is for {made_for}, the data for {problem_type}")
+        raise InputError(f"{TASK}: the model is for {made_for}, the data for {problem_type}")
+
+
+def as_the_model_has_them(
+    model: PreTrainedModel, examples: Examples, names: list[str], problem_type: str, stated: bool
+) -> tuple[Examples, list[str]]:
+    """Examples whose labels are the model's, and their names: the model's, or the data's where it has none.
+
+    Raises InputError where nothing says which label of the data is which of the model.
+    """
     if problem_type == "regression":
-        return
-    is_named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))
-    if is_named and set(own) == set(wanted) and own != wanted:
-        raise InputError(
-            f"--task text_classification: the model's labels are in the order {', '.join(own)}; give the data's in "
-            "that order with --label_names"
-        )
+        return examples, names
+    try:
+        places = match_labels(own_labels(model)[0], names, stated)
+    except UnmatchedError as error:
+        advice = "say with --label_names what the labels of the data are called, in the order of the model's"
+        raise InputError(f"{TASK}: {error}; {advice}") from None
+    named = has_names(own_labels(model)[0])
+    ordered = [name for _, name in sorted(zip(places, names, strict=True))]
+    if named and model.config.num_labels == len(names):
+        ordered = own_labels(model)[0]
+    if examples.labels is None:
+        return examples, ordered
+    back = np.argsort(places)
+    labels = examples.labels[:, back] if examples.labels.ndim == 2 else np.asarray(places)[examples.labels]
+    return dataclasses.replace(examples, labels=labels), ordered
 
 
 def slices(kind: str, scores: Mapping[str, Any], lengths: np.ndarray) -> dict[str, list[dict[str, Any]]]:

@@ -38,14 +38,16 @@ from .classification_floor import floor_record
 from .classification_pairs import PAIRS, update_pairs
 from .growth_plots import TEXTS as GROWTH_PLOTS
 from .growth_plots import drawn_plots, plot_growing
+from .labelled import LabelledCorpus, skipped_rows
 from .models import build_config
 from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .prepared import Prepared, prepare
+from .pretrained import head_order
 from .record import read_json, write_json
 from .reports import console_table, report_markdown
 from .results import build_results
-from .run import BOOKKEEPING, build_growing, identity, recipe_fingerprint, run_recipe
+from .run import BOOKKEEPING, build_growing, identity, keeps_head, recipe_fingerprint, run_recipe
 from .samples import SAMPLES, has_written, samples_markdown
 from .schedule import in_steps, plan
 from .tuning import check_tune, trial_recipes, trial_score
@@ -231,12 +233,19 @@ class Runner:
             found = ", ".join(f"{arm} {horizon}" for arm, horizon in horizons.items())
             raise InputError(f"arms: prediction_horizon differs ({found}); their losses are not of the same task")
 
+    def skipped(self) -> list[str]:
+        """A line for each reading of the data that left bad rows out, of what was read so far."""
+        corpora = [p.corpus for p in self._prepared.values() if isinstance(p.corpus, LabelledCorpus)]
+        return list(dict.fromkeys(f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if c.skipped))
+
     def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
         prepared = self.prepared(recipe)
         plan(in_steps(recipe.training, prepared.order(recipe.training).steps_per_epoch), recipe.data.block_size)
         task = prepared.config_settings(recipe.model.overrides)
         config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
         prepared.for_model(config)
+        if keeps_head(recipe, prepared):
+            head_order(recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
         growing = build_growing(recipe, prepared, config)
         if growing is not None:
             growing.check(growing.fresh())

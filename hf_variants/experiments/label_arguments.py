@@ -12,6 +12,7 @@ from typing import Literal
 
 from .checking import InputError, about, check_range, check_types
 
+ANY_OF_NAMES = ["none", "any"]  # of any_of, for want of others: they name no class but the numbers 0 and 1
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
 
@@ -75,4 +76,4 @@ class LabelArguments:
             raise InputError(f"labels.problem_type: {self.problem_type} from {columns}; allowed: {', '.join(allowed)}")
 
 
-__all__ = ["MULTI", "REGRESSION", "SINGLE", "LabelArguments"]
+__all__ = ["ANY_OF_NAMES", "MULTI", "REGRESSION", "SINGLE", "LabelArguments"]

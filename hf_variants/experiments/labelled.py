@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from .arguments import DataArguments, InputError
-from .corpora import SPLIT_SEED, SPLITS, has_half_pair
+from .corpora import SPLIT_SEED, SPLITS, has_half_pair, shares
 from .docstrings import read_docstrings
 from .label_arguments import MULTI, REGRESSION, LabelArguments
-from .label_values import BadRowError, Scheme, find_scheme, same_in_all
+from .label_values import STRAY, BadRowError, Scheme, UnknownLabelError, find_scheme, occurrences, same_in_all
 from .labelled_files import Table, read_tables
 from .stratified import strata_of, stratified_order, stratified_split
 
@@ -195,6 +195,12 @@ def load_labelled_split(data: DataArguments, labels: LabelArguments, split: str)
     return LabelledSplit(_unlabelled_if_alike(examples, scheme), scheme.names, scheme.problem_type, skipped)
 
 
+def skipped_rows(skipped: dict[str, int]) -> str:
+    """In words how many bad rows of each split were left out, for a terminal; nothing where none was."""
+    counts = ", ".join(f"{split} {count}" for split, count in skipped.items() if count)
+    return f"bad rows that were skipped: {counts}" if counts else ""
+
+
 def split_of(corpus: LabelledCorpus, split: str) -> LabelledSplit:
     """One split of a corpus; of one that was cut, the skipped rows are those of what it was cut from.
 
@@ -259,11 +265,21 @@ def _read(table: Table, split: str, text_column: str, scheme: Scheme) -> tuple[E
             rows.append(table.numbers[number])
         except BadRowError as error:
             if arguments.on_bad_row == "error":
-                hint = "labels.on_bad_row: skip leaves such rows out"
+                hint = _hint(error, cells, number)
                 raise InputError(f"{table.place(number)}: {error} ({hint})") from None
     pairs = [row[1] for row in texts] if arguments.pair_column else None
     examples = Examples([row[0] for row in texts], pairs, None if why else scheme.array(values), why, rows)
     return examples, len(table) - len(rows)
+
+
+def _hint(error: BadRowError, cells: Sequence[tuple[Any, ...]], number: int) -> str:
+    """What can be done about a bad row. Leaving such rows out is no advice where a whole class would go."""
+    if isinstance(error, UnknownLabelError):
+        count = occurrences(cells, cells[number])
+        if count > max(1, STRAY * len(cells)):
+            what = "labels.label_names lists what there may be, and ids count from 0"
+            return f"{count} of {len(cells)} rows have this label; {what}"
+    return "labels.on_bad_row: skip leaves such rows out"
 
 
 def _text(value: Any, column: str) -> str:
@@ -330,11 +346,9 @@ def _join(splits: dict[str, Examples], name: str) -> Examples:
 
 def _cut(splits: dict[str, Examples], fractions: list[float], problem_type: str, name: str) -> dict[str, Examples]:
     """Train cut into the splits that the source lacks. Equal texts never get into two of them."""
-    train, validation, test = fractions
-    if min(train, validation) <= 0:
+    if min(fractions[:2]) <= 0:
         raise InputError(f"data.split_fractions: {fractions}; train and validation must be cut from {name}")
-    if "test" in splits:
-        fractions = [train / (train + validation), validation / (train + validation), 0.0]
+    fractions = shares(fractions, splits)
     source = splits["train"]
     pieces = stratified_split(strata_of(source.labels, problem_type), fractions, SPLIT_SEED, source.keys())
     cut = {split: source.take(rows) for split, rows, share in zip(SPLITS, pieces, fractions, strict=True) if share > 0}
@@ -392,5 +406,6 @@ __all__ = [
     "fingerprint",
     "load_labelled",
     "load_labelled_split",
+    "skipped_rows",
     "split_of",
 ]

@@ -24,9 +24,12 @@ from .durable import remove_folder, wait_for_disk
 from .fine_tuning import FineTuning, freeze_encoder, gradual_stages
 from .growing import Growing
 from .hardware import speed, start_measuring
+from .label_arguments import REGRESSION
+from .labelled import LabelledCorpus
 from .loop import Loop
 from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
+from .pretrained import align_head
 from .processes import new_accelerator, own_sharding, told
 from .record import (
     CHECKPOINTS,
@@ -141,7 +144,7 @@ def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
     task = prepared.config_settings(recipe.model.overrides)
     config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
     prepared = prepared.for_model(config)
-    model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
+    model = new_model(recipe, config, prepared)
     check_block(model, prepared)
     growing = build_growing(recipe, prepared, config)
     if growing is not None:
@@ -149,6 +152,20 @@ def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
     tuning = FineTuning(training, model)
     tuning.freeze()
     return Setup(recipe, training, folder, prepared, phases, accelerator, model, growing, tuning)
+
+
+def new_model(recipe: Recipe, config: PreTrainedConfig, prepared: Prepared) -> PreTrainedModel:
+    """The model that a run begins with. Raises InputError where it can't be had."""
+    model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
+    if keeps_head(recipe, prepared):
+        align_head(model, recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
+    return model
+
+
+def keeps_head(recipe: Recipe, prepared: Prepared) -> bool:
+    """Whether a pretrained classifier may bring a head that was trained on other data."""
+    corpus = prepared.corpus
+    return recipe.model.pretrained and isinstance(corpus, LabelledCorpus) and corpus.problem_type != REGRESSION
 
 
 def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
@@ -201,7 +218,7 @@ def build_growing(recipe: Recipe, prepared: Prepared, config: PreTrainedConfig) 
     settings = copy.deepcopy(config)
 
     def fresh() -> PreTrainedModel:
-        model = build_model(recipe.model, copy.deepcopy(settings), prepared.objective.auto_class, prepared.tokenizer)
+        model = new_model(recipe, copy.deepcopy(settings), prepared)
         if training.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         if is_gradual:

@@ -20,7 +20,8 @@ from .arguments import TEXT_FIELDS, DataArguments, InputError, Recipe, Tokenizer
 from .checking import check_range, non_defaults
 from .data import tokenize_chunks
 from .label_arguments import LabelArguments
-from .labelled import load_labelled
+from .labelled import load_labelled, skipped_rows
+from .notes import note
 from .objectives import objective_class
 from .record import TOKENIZER_RECORD, differing_keys, environment, read_json, write_json
 from .shards import open_shards
@@ -98,6 +99,8 @@ def _stream(request: Request) -> TextStream:
     if request.labels is None:
         return stream_corpus(request.data)
     corpus = load_labelled(request.data, request.labels)
+    if corpus.skipped:
+        note(f"{corpus.name}: {skipped_rows(corpus.skipped)}")
     texts = {split: examples.texts + (examples.pairs or []) for split, examples in corpus.splits.items()}
     return TextStream(corpus.name, {split: found.copy for split, found in texts.items()})
 

@@ -34,7 +34,13 @@ GOOD = "text,label\none,0\ntwo,1\n"
         ("a.csv", "text,label\na,x\nb,y\nc,1\n", {}, f"row 3 {BELOW}: label 1 is a number, the others are texts"),
         ("a.csv", '\ufefftext,label\n"a\nb",0\n\n" ",1\n', {}, f"row 3 {BELOW}: the text in column 'text' is empty"),
         ("a.csv", 'text,label\nx,0\n"y\n",1\nz\n', {}, f"row 3 {BELOW}: 1 fields, the header has 2"),
-        ("a.tsv", 'text\tlabel\n"x" y\t0\n', {}, f"a.tsv: row 1 {BELOW}: "),
+        ("a.csv", 'text,label\n"x" y,0\n', {}, f"a.csv: row 1 {BELOW}: "),
+        (
+            "a.tsv",
+            'text\tlabel\n"x\ty"\t0\n',
+            {},
+            f"a.tsv: row 1 {BELOW}: 3 fields, the header has 2; a .tsv file knows",
+        ),
         ("a.csv", 'text,label\nx,0\n"never closed,1\n', {}, "double quotes enclose a field"),
         ("a.csv", "", {}, "the first line is empty; a header"),
         ("a.csv", "text,label,text\nx,0,y\n", {}, "column 'text' stands there 2 times"),
@@ -167,3 +173,61 @@ def test_arguments_are_flags():
         parser.parse_args_into_dataclasses(flags.split())
     (found,) = parser.parse_args_into_dataclasses(flags.split()[:-2])
     assert found.label_columns == ["a", "b"] and found.any_of and found.max_train_examples == 5
+
+
+# ---- ids that count from 1, and what no hint may lose --------------------------------------------------------------
+
+NEWS = ["World", "Sports", "Business"]
+
+
+def news(labels: list[int], count: int = 60) -> str:
+    return "text,label\n" + "".join(f"text {n},{labels[n % len(labels)]}\n" for n in range(count))
+
+
+@pytest.mark.parametrize("names", ["label_names", "labels.txt"])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("on_bad_row", ["error", "skip"])
+def test_ids_count_from_0_or_from_1(tmp_path, names, first, on_bad_row):
+    labels = list(range(first, first + 3))
+    folder(tmp_path, train=news(labels), validation=news(labels[:2]), test=news(labels))
+    if names == "labels.txt":
+        (tmp_path / names).write_text("\n".join(NEWS))
+    corpus = load(tmp_path, on_bad_row=on_bad_row, **({"label_names": NEWS} if names == "label_names" else {}))
+    assert corpus.label_names == NEWS and corpus.skipped == {}
+    for split, examples in corpus.splits.items():
+        wanted = [int(text.split()[1]) % (2 if split == "validation" else 3) for text in examples.texts]
+        assert examples.labels.tolist() == wanted, split
+
+
+def test_lists_of_ids_count_from_1_too(tmp_path):
+    rows = "text,label\n" + "".join(f't{n},"[{n % 3 + 1}]"\n' for n in range(60))
+    corpus = load(folder(tmp_path, train=rows, validation=rows), label_list_column="label", label_names=NEWS)
+    assert corpus.splits["train"].labels[:3].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_stray_label_is_bad_also_among_ids_from_1(tmp_path):
+    rows = news([1, 2, 3], 200) + "odd,7\n"
+    with pytest.raises(InputError, match=r"row 201 .*: label 7; allowed: 1 to 3 \(labels.on_bad_row: skip leaves"):
+        load(write(tmp_path / "a.csv", rows), label_names=NEWS)
+    assert load(tmp_path / "a.csv", label_names=NEWS, on_bad_row="skip").skipped == {"train": 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings"),
+    [
+        ([1, 3], {"label_names": NEWS}),
+        ([0, 1, 2, 3], {"label_names": NEWS}),
+        (["good", "bad", "so so"], {"label_names": ["good", "bad"]}),
+        ([0, 1, 1, 0, "unknown"], {}),
+    ],
+)
+def test_no_hint_would_lose_a_whole_class(tmp_path, labels, settings):
+    with pytest.raises(InputError, match="rows have this label; labels.label_names lists what there may be") as error:
+        load(write(tmp_path / "a.csv", news(labels)), **settings)
+    assert "skip" not in str(error.value)
+
+
+@pytest.mark.parametrize("cell", ["", "7", "what", "0.5", "nan"])
+def test_a_rare_bad_label_may_be_skipped(tmp_path, cell):
+    with pytest.raises(InputError, match=r"row 61 .*\(labels.on_bad_row: skip leaves such rows out\)"):
+        load(write(tmp_path / "a.csv", news([0, 1]) + f"odd,{cell}\n"), label_names=["n", "p"])

@@ -228,7 +228,20 @@ def test_any_of_several_columns_is_one_label(trained, tmp_path):
     assert evaluate(trained / "binary" / "final", *given, "--output_dir", tmp_path / "out") == 0
     found = read_rows(tmp_path / "out" / "predictions.jsonl")
     assert [row["label"] for row in found] == [max(row["saw"], row["we"]) for row in rows_of(trained)]
-    assert [part["label"] for part in metrics(tmp_path / "out")["slices"]["label"]] == ["none", "any"]
+    assert [part["label"] for part in metrics(tmp_path / "out")["slices"]["label"]] == ["bad", "good"]  # the model's
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_names_in_another_order_are_matched_to_the_models(trained, evaluated, tmp_path):
+    """0 is called good then, and 1 bad, so that every label is the other one."""
+    given = ["--dataset", trained / "examples", "--label_names", "Good", "Bad", "--output_dir", tmp_path / "out"]
+    assert evaluate(trained / "binary" / "final", *given) == 0
+    found, before = (read_rows(out / "predictions.jsonl") for out in (tmp_path / "out", evaluated["binary"]))
+    assert [row["label"] for row in found] == [1 - row["label"] for row in before]
+    assert [row["probability"] for row in found] == pytest.approx([row["probability"] for row in before])
+    assert metrics(tmp_path / "out")["metrics"]["accuracy"] == pytest.approx(
+        1 - metrics(evaluated["binary"])["metrics"]["accuracy"]
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -251,7 +264,7 @@ def test_bad_rows_are_named_or_left_out(trained, evaluated, tmp_path, capfd):
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
     assert evaluate(trained / "binary" / "final", *given, "--on_bad_row", "skip") == 0
-    assert "bad rows that were skipped: 3\n" in capfd.readouterr().out
+    assert "bad rows that were skipped: test 3\n" in capfd.readouterr().out
     found = metrics(tmp_path / "out")
     assert found["metrics"] == metrics(evaluated["binary"])["metrics"]
     assert found["data"] == {"split": "test", "cut": "", "examples": 32, "skipped": 3}
@@ -303,7 +316,11 @@ def test_figures_show_the_name_of_the_folder_alone(trained, tmp_path, monkeypatc
 WRONG = {
     "fewer names": ("classes", FLAGS["binary"], "the model has 3 labels (a, b, c), the data 2 (bad, good)"),
     "more classes": ("binary", FLAGS["classes"], "the model has 2 labels (bad, good), the data 3 (a, b, c)"),
-    "another order": ("binary", ["--label_names", "good", "bad"], "the model's labels are in the order bad, good"),
+    "other names": (
+        "classes",
+        ["--label_column", "label", "--label_names", "c", "b", "d"],
+        "the labels of the model are a, b, c, those of the data c, b, d; say with --label_names what the labels",
+    ),
     "a number": ("binary", FLAGS["number"], "the model has 2 labels, the data a number"),
     "no number": ("number", [], "the model is for regression, the data for single_label"),
     "several labels": ("binary", FLAGS["labels"], "the model is for single_label_classification, the data for multi"),
