@@ -47,15 +47,17 @@ def main(argv: list[str] | None = None) -> None:
     options, data = parse_arguments(argv)
     from transformers.utils import logging
 
-    from hf_variants.experiments.depth_plots import plot_all
-    from hf_variants.experiments.record import write_json
+    from hf_variants.experiments.depth_plots import FIGURES, plot_all
+    from hf_variants.experiments.record import claim_file, write_json
 
     logging.disable_progress_bar()  # one bar per loaded model tells nothing
+    path = options.output_dir / "analysis.json"
+    claim_file(path, ("models", "over_training"), *FIGURES)
     analysis = analyze(options, data)
-    write_json(options.output_dir / "analysis.json", analysis)
+    write_json(path, analysis)
     report(analysis)
-    for path in [options.output_dir / "analysis.json", *plot_all(analysis, options.output_dir)]:
-        print(path)
+    for file in [path, *plot_all(analysis, options.output_dir)]:
+        print(file)
 
 
 def analyze(options: argparse.Namespace, data: DataArguments) -> dict[str, Any]:

@@ -46,8 +46,10 @@ from hf_variants.experiments.benchmarking import (
     with_cost,
 )
 from hf_variants.experiments.command_line import OneLineParser, one_line_errors
-from hf_variants.experiments.record import environment, read_json, write_json
+from hf_variants.experiments.record import claim_file, environment, read_json, write_json
 from hf_variants.experiments.revisions import MissingCaseError, measure_against, worktree
+
+RESULTS = ("environment", "cases", "different")  # of --output
 
 load_cases()
 
@@ -80,6 +82,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     check_together(options)
     if options.markdown:
         around_marks(options.markdown)  # before all is timed
+    if options.output:
+        claim_file(options.output, RESULTS)
     return options
 
 
@@ -131,11 +135,12 @@ def run_cases(about: dict[str, Any], options: argparse.Namespace) -> dict[str, A
 
 def run_curve(about: dict[str, Any], options: argparse.Namespace) -> None:
     """Measures, prints, writes and draws the curve over the context length."""
+    path = options.curve / f"{benchmark_decoders.CURVE}.json"
+    claim_file(path, ("environment",), f"{benchmark_decoders.CURVE}.png")
     options.curve.mkdir(parents=True, exist_ok=True)
     curve = benchmark_decoders.measure_curve(options.rounds, options.max_seconds)
     print(benchmark_decoders.curve_text(curve))
-    path = options.curve / benchmark_decoders.CURVE
-    write_json(path.with_suffix(".json"), {"environment": about, **curve})
+    write_json(path, {"environment": about, **curve})
     benchmark_decoders.plot_curve(curve, path.with_suffix(".png"))
 
 
@@ -172,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
 def read_results(path: Path) -> dict[str, Any]:
     """The content of a file that --output wrote. Raises InputError where it is none."""
     content = read_json(path)
-    if not isinstance(content, dict) or not {"environment", "cases", "different"} <= content.keys():
+    if not isinstance(content, dict) or not set(RESULTS) <= content.keys():
         raise InputError(f"{path}: holds no results of this program's --output")
     return content
 

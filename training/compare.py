@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     seeds = selected(options.seeds, comparison.seeds, "seeds")
     runner = Runner(comparison, options.output_dir, options.records)
     runner.check()
+    runner.claim(options.keep_in)
     tell_skipped([runner])
-    options.output_dir.mkdir(parents=True, exist_ok=True)
     work(runner, arms, seeds, options.only)
     if is_main_process() and finish(runner, options):
         if options.keep_in is not None:
@@ -84,8 +84,8 @@ def main_cells(cells, options: argparse.Namespace) -> None:
     seeds = selected(options.seeds, cells.seeds(), "seeds")
     every = CellsRunner(cells, options.output_dir, options.records)
     every.check(names)
+    every.claim(names, options.keep_in)
     tell_skipped([every.runners[name] for name in names])
-    options.output_dir.mkdir(parents=True, exist_ok=True)
     for name in names:
         runner = every.runners[name]
         print(f"cell {name}")

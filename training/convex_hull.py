@@ -30,14 +30,15 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
     from hf_variants.experiments.convex_hull import SIMILARITIES, count_inner_choices, plot_convex_hull
-    from hf_variants.experiments.record import write_json
+    from hf_variants.experiments.record import claim_file, write_json
     from hf_variants.experiments.tables import aligned_table
 
+    path = options.output_dir / "convex_hull.json"
+    claim_file(path, ("counts", "outer_keys"), "convex_hull.png")
     found = count_inner_choices(queries=options.queries, seed=options.seed)
     rows = [[str(row["size"]), *(f"{row[name]:,}" for name in SIMILARITIES)] for row in found["counts"]]
     print(f"queries of {found['queries']:,} that choose the key within the hull of {found['outer_keys']} others:")
     print(aligned_table(("size", *SIMILARITIES), rows))
-    path = options.output_dir / "convex_hull.json"
     write_json(path, found)
     for file in (path, plot_convex_hull(found, path.with_suffix(".png"))):
         print(file)

@@ -82,9 +82,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def classify(
     model, tokenizer, data: dict[str, Any], options: argparse.Namespace, size: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What a classifier does on the split, with plots, and a row per example."""
+    """What a classifier does on the split, and a row per example."""
     from hf_variants.experiments import classification_evaluation
-    from hf_variants.experiments.classification_figures import plot_evaluation
     from hf_variants.experiments.labelled_splits import find_split, recorded_reading
 
     given = {name: getattr(options, name) for name in (*LABEL_FLAGS, "any_of") if getattr(options, name)}
@@ -94,9 +93,13 @@ def classify(
     found, rows = classification_evaluation.classify(
         model, tokenizer, split.examples, names, kind, size, batch_size, stated=bool(options.label_names)
     )
-    if "curves" in found:
-        plot_evaluation(found["curves"], names, Path(options.model_dir).absolute().name, options.output_dir)
-    about = {"split": options.split, "cut": cut, "examples": len(split.examples), "skipped": split.skipped}
+    about = {
+        "label_names": names,
+        "split": options.split,
+        "cut": cut,
+        "examples": len(split.examples),
+        "skipped": split.skipped,
+    }
     return found | {"data": about}, rows
 
 
@@ -141,18 +144,30 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
-    from hf_variants.experiments.record import environment, write_json
+    from hf_variants.experiments.classification_figures import TEXTS as FIGURES
+    from hf_variants.experiments.record import claim_file, environment, write_json
 
     transformers.utils.logging.disable_progress_bar()
+    path = options.output_dir / "metrics.json"
+    claim_file(path, ("options", "environment"), "predictions.jsonl", *FIGURES)
     found, predictions, block_size = evaluate(options)
     about = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     about |= {"block_size": block_size}
     content = found | {"options": about, "environment": environment()}
-    options.output_dir.mkdir(parents=True, exist_ok=True)
+    write_json(path, content)  # first: it says whose the others are
     lines = [json.dumps(row, ensure_ascii=False) for row in predictions]
     (options.output_dir / "predictions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_json(options.output_dir / "metrics.json", content)
+    draw(found, options)
     report(found, options)
+
+
+def draw(found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Plots what a classifier does."""
+    from hf_variants.experiments.classification_figures import plot_evaluation
+
+    if "curves" in found:
+        name = Path(options.model_dir).absolute().name
+        plot_evaluation(found["curves"], found["data"]["label_names"], name, options.output_dir)
 
 
 def report(found: dict[str, Any], options: argparse.Namespace) -> None:

@@ -47,8 +47,10 @@ def main(argv: list[str] | None = None) -> None:
             sys.exit(f"{len(found)} files under {options.folder} are not what the records give; run `make cards`")
         print(f"everything under {options.folder} is what the records give")
         return
-    changed = write(options.folder, options.comparisons)
+    changed, stale = write(options.folder, options.comparisons)
     print("\n".join(changed) or "nothing changed")
+    for name in stale:
+        print(f"{name}: nothing makes it any more; delete it, unless it is yours")
 
 
 if __name__ == "__main__":

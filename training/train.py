@@ -39,12 +39,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from hf_variants.experiments.publishing import Destination
     from hf_variants.experiments.run import run_recipe
+    from hf_variants.export import check_target
 
     # a bad name is refused before training
     destination = Destination(options.repo_id) if options.push_to_hub else None
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
-    record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
     folder = options.output_dir / "model"
+    check_target(folder)  # before training, too
+    record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
     if not PartialState().is_main_process:
         return
     export(record, options.output_dir, folder)
@@ -75,6 +77,7 @@ def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
 def report(record: dict[str, Any], folder: Path) -> None:
     """Prints what came out."""
     from hf_variants.experiments.labelled import skipped_rows
+    from hf_variants.export import changed_files
 
     mark = record["marks"][-1]
     for split in ("validation", "test"):
@@ -88,6 +91,8 @@ def report(record: dict[str, Any], folder: Path) -> None:
     for sample in record.get("samples", ())[:1]:
         print(f"sample     {(sample['prompt'] + sample['text'])[:200]!r}")
     print(f"{record['parameters']:,} parameters, {record['tokens']:,} tokens, {record['seconds']:.1f} s")
+    if changed := changed_files(folder):
+        print(f"left as they are, having been edited or added: {', '.join(changed)}")
     print(f"Hub-ready folder: {folder}")
 
 

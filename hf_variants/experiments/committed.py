@@ -110,20 +110,31 @@ def _differs(committed: Path, made: Path) -> str:
     return "" if committed.read_bytes() == made.read_bytes() else "differs"
 
 
-def write(folder: Path, comparisons: Path) -> list[str]:
-    """Brings `folder` up to date, figures included; returns the relative paths of the files that changed."""
+def write(folder: Path, comparisons: Path) -> tuple[list[str], list[str]]:
+    """Brings `folder` up to date, figures included; returns the relative paths of the files that changed, and of those
+    that nothing makes any more, which stay: who made them is not known.
+
+    Raises InputError, and writes nothing, where `folder` has another page in the place of one of ours.
+    """
     with TemporaryDirectory() as temporary:
         target = Path(temporary)
         build(folder, comparisons, target, draw=True)
+        _check_pages(folder, target)
         made = [str(path.relative_to(target)) for path in _files(target)]
         changed = [name for name in made if _differs(folder / name, target / name)]
         for name in changed:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(target / name, folder / name)
-        stale = list(_stale(folder, set(made)))
-        for name in stale:
-            (folder / name).unlink()
-    return sorted(changed + stale)
+        return sorted(changed), sorted(_stale(folder, set(made)))
+
+
+def _check_pages(folder: Path, target: Path) -> None:
+    """Raises InputError where a page over all comparisons would be written over a text that does not begin as it."""
+    for name in (FRONT_PAGE, CLAIMS):
+        page = folder / name
+        begins = (target / name).read_text(encoding="utf-8").splitlines()[0]
+        if page.is_file() and not page.read_text(encoding="utf-8", errors="replace").startswith(begins + "\n"):
+            raise InputError(f"{page}: is not the page that is made here, which begins with '{begins}'; move it away")
 
 
 def _files(target: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from ..export import export_folder
+from ..export import changed_files, export_folder
 from .architecture import has_figure, plot_architecture
 from .arguments import (
     BUDGETS,
@@ -44,7 +44,7 @@ from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .prepared import Prepared, prepare
 from .pretrained import head_order
-from .record import read_json, write_json
+from .record import claim_file, held, read_json, write_json
 from .reports import console_table, report_markdown
 from .results import build_results
 from .run import BOOKKEEPING, build_growing, identity, keeps_head, recipe_fingerprint, run_recipe
@@ -59,6 +59,9 @@ KEYS = (
 )
 ARM_KEYS = ("description", "seeds", "model", "data", "tokenizer", "objective", "training", "growth")
 FLOOR = "floor.json"
+COMPARISON = "comparison.json"  # in the folder of a comparison, or of a file with cells: its name
+REPORT = ("results.json", "report.md", "table.txt")
+FOLDERS = ("models", "runs", "tune")
 _ARM = re.compile(r"\w[\w.+=-]*")  # it is part of names of files
 RESERVED = ("report.md", "README.md", SAMPLES)  # an arm's card lies beside them
 Trial = dict[str, Any]
@@ -233,6 +236,22 @@ class Runner:
             found = ", ".join(f"{arm} {horizon}" for arm, horizon in horizons.items())
             raise InputError(f"arms: prediction_horizon differs ({found}); their losses are not of the same task")
 
+    def claim(self, keep_in: Path | None = None) -> None:
+        """Marks the folder as this comparison's. Raises InputError where it, or one that files are copied to, holds
+        what is not from here and would be written over."""
+        cards = [name for arm in self.comparison.arms for name in (f"{arm}.md", architecture_file(arm))]
+        names = (*REPORT, LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES, SAMPLES, *cards)
+        own = held(self.records, ("*-seed*.json", "tune-*.json"))
+        is_inside = self.records.resolve().is_relative_to(self.folder.resolve())
+        if not any(self.folder.glob("*/*/*/recipe.json")) and not (own and is_inside):  # from before it was marked
+            claim_file(self.folder / COMPARISON, ("comparison",), *names, *FOLDERS)
+        if not own and not (self.folder / COMPARISON).exists():
+            claim_file(self.records / "timing.json", (), FLOOR, PAIRS)
+        if keep_in is not None:
+            records = () if self.records.resolve().is_relative_to(keep_in.resolve()) else ("records",)
+            claim_file(keep_in / "results.json", ("schema", "name"), *names, *records)
+        write_json(self.folder / COMPARISON, {"comparison": self.comparison.name})
+
     def skipped(self) -> list[str]:
         """A line for each reading of the data that left bad rows out, of what was read so far."""
         corpora = [p.corpus for p in self._prepared.values() if isinstance(p.corpus, LabelledCorpus)]
@@ -360,7 +379,9 @@ class Runner:
         """Whether `path` is the record of exactly this recipe. Raises InputError where it is of another one."""
         if not path.exists():
             return False
-        if read_json(path)["recipe_fingerprint"] != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
+        record = read_json(path)
+        known = record.get("recipe_fingerprint") if isinstance(record, dict) else None
+        if known != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
             raise InputError(_FOREIGN.format(path))
         return True
 
@@ -463,8 +484,10 @@ class Runner:
                 say(f"{arm}: the weights of seed {row['best_seed']} are not here; its folder was not exported")
                 continue
             plots = {name: self.folder / name for name in _plots_of(results, arm)}
-            card = (self.folder / f"{arm}.md").read_text(encoding="utf-8")
-            export_folder(source, self.folder / "models" / arm, card, {"results.json": results}, plots)
+            card, folder = (self.folder / f"{arm}.md").read_text(encoding="utf-8"), self.folder / "models" / arm
+            export_folder(source, folder, card, {"results.json": results}, plots)
+            if changed := changed_files(folder):
+                say(f"{folder}: left as they are, having been edited or added: {', '.join(changed)}")
 
     def keep(self, target: Path, records: Path | None = None) -> None:
         """Copies what is worth committing to `target`: report, results, plots, samples, records, each arm's card.

@@ -20,6 +20,7 @@ GATE_OPENING = "gate_opening.png"
 LESIONS = "lesions.png"
 ITERATIVE_ESTIMATION = "iterative_estimation.png"
 OVER_TRAINING = "over_training.png"
+FIGURES = (GATE_OPENING, LESIONS, ITERATIVE_ESTIMATION, OVER_TRAINING)
 
 _HEAT = "Blues"
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # 0.1 rather than 10⁻¹

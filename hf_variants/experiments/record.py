@@ -1,12 +1,13 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a run leaves behind: metrics.jsonl line by line while it runs, one small record when it is finished."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from .arguments import InputError
 from .durable import put_in_place
 
 SCHEMA = 1
-CHECKPOINTS = "checkpoints"  # in the folder of a run
+RECIPE, CHECKPOINTS = "recipe.json", "checkpoints"  # in the folder of a run
+# what a run, and who reports on it, writes to that folder
+OF_A_RUN = (CHECKPOINTS, f"{CHECKPOINTS}*.partial", "final", "model", "snapshots", "metrics.jsonl", "record.json",
+            "predictions.jsonl", "loss_curves.png", "architecture_*.png")  # fmt: skip
 TOKENIZER_RECORD = "tokenizer_record.json"  # in the folder of a tokenizer that was prepared
 PLACE = (
     "event",
@@ -102,21 +106,54 @@ def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -
     return lines
 
 
+def held(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """What `folder` has of these names: files, and folders that are not empty."""
+    found = dict.fromkeys(path for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return [path.name for path in found if not path.is_dir() or any(path.iterdir())]
+
+
+def claim_file(path: Path, keys: Sequence[str], *others: str) -> None:
+    """Raises InputError unless what lies where `path` and `others` beside it will be written is of this program.
+
+    Its proof is the JSON object in `path`, which has these keys. `others` are names, or patterns of them.
+    """
+    found = held(path.parent, (path.name, *others))
+    if not found:
+        return
+    content = None
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not set(keys) <= content.keys():
+        raise InputError(
+            f"{path.parent}: holds {', '.join(found[:5])}, and no {path.name} of this program that says they are its "
+            "own; move them away, or write to another place"
+        )
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises InputError where `folder` is no run's, and holds what a run would write over."""
+    found = held(folder, OF_A_RUN)
+    if found and not (folder / RECIPE).exists():  # asked last: another process may just have claimed it
+        raise InputError(
+            f"{folder}: holds {', '.join(found[:5])}, and no {RECIPE} that says which recipe made them; move them "
+            "away, or use another --output_dir"
+        )
+
+
 def claim_folder(folder: Path, identity: dict[str, Any]) -> None:
     """Marks `folder` as this recipe's. Raises InputError where it holds another's run, or nothing says whose."""
-    marker = folder / "recipe.json"
+    marker = folder / RECIPE
     if marker.exists():
-        changed = differing_keys(read_json(marker), identity)
+        known = read_json(marker)
+        if not isinstance(known, dict) or "data_fingerprint" not in known:
+            raise InputError(f"{marker}: is no file of this program; use another --output_dir")
+        changed = differing_keys(known, identity)
         if changed:
             raise InputError(
                 f"{folder}: holds a run of another recipe ({'; '.join(changed[:3])}); use another --output_dir"
             )
         return
-    if any((folder / CHECKPOINTS).glob("*")):
-        raise InputError(
-            f"{folder}: holds checkpoints, and no {marker.name} that says which recipe made them; delete the folder, "
-            "or use another --output_dir"
-        )
+    refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(marker, identity)
 

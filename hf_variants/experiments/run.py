@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from .. import growth
+from ..export import MADE
 from .arguments import SECTIONS, InputError, Recipe, TrainingArguments
 from .checking import non_defaults
 from .corpora import PACKAGE, find_local, find_model
@@ -40,6 +41,7 @@ from .record import (
     environment,
     read_json,
     read_metrics,
+    refuse_foreign,
     saved_config,
     summarise,
     training_flops_per_token,
@@ -50,6 +52,7 @@ from .stages import Stage
 from .word_vectors import found_vectors
 from .zero import Zero, is_wanted
 
+APART = (TOKENIZER_RECORD, MADE)  # of the files of a folder: they decide nothing
 BOOKKEEPING = ("workers", "trackers", "keep_checkpoints", "checkpoint_every", "snapshot_every", "log_every",
                "log_layer_gradients", "samples", "sample_tokens", "sample_temperature", "sample_prompts")  # fmt: skip
 
@@ -81,9 +84,9 @@ def _tokenizer_folder(name: str) -> Path | None:
 def _digest(path: Path) -> str:
     """sha256 of a file, or of a folder's files: code and weights of one's own decide a result as the recipe does.
 
-    How a tokenizer was prepared does not.
+    How a tokenizer was prepared does not, nor what a folder was when it was made.
     """
-    inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc" and p.name != TOKENIZER_RECORD)
+    inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc" and p.name not in APART)
     files = [path] if path.is_file() else inside
     digest = hashlib.sha256()
     for file in files:
@@ -117,6 +120,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     A finished run is returned as it is; an interrupted one goes on. Raises InputError where the recipe can't be run,
     before anything is written.
     """
+    refuse_foreign(folder)  # before data is read, too
     setup = _set_up(recipe, folder, prepared)
     claim_folder(folder, identity(recipe, setup.prepared))
     if (folder / "record.json").exists():

@@ -19,9 +19,9 @@ from huggingface_hub import ModelCard
 from PIL import Image, UnidentifiedImageError
 from plotly.offline import get_plotlyjs
 
+from ..export import new_partial, put_in_place
 from .checking import InputError, as_mapping
 from .committed import CLAIMS, FRONT_PAGE
-from .durable import PARTIAL, remove_folder
 from .record import read_json
 from .site_figures import Figure, interactive_figures
 from .site_text import to_html
@@ -40,22 +40,24 @@ Link = tuple[str, str, bool]  # target, words, and whether it is the page itself
 
 
 def build_site(folder: Path, output: Path) -> int:
-    """Writes the site of `folder` to `output`, which it replaces if it made it before; returns the number of pages.
+    """Writes the site of `folder` to `output`, a new folder or a former site; returns the number of pages.
 
+    Files of a former site that were edited or added since (CNAME, .git) stay.
     Raises InputError for results that are missing or broken, for a link that leads nowhere, and for an `output` that
     is something else. Everything is rendered before anything is written.
     """
     output = output.resolve()
     _check_output(output, folder.resolve())
     content = Site(folder).render()
-    partial = output.with_name(output.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, data in content.items():
-        path = partial / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    remove_folder(output)
-    partial.rename(output)
+    partial = new_partial(output)
+    try:
+        for name, data in content.items():
+            path = partial / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        put_in_place(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return sum(name.suffix == ".html" for name in content)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from ..export import new_partial
 from .arguments import TEXT_FIELDS, DataArguments, InputError, Recipe, TokenizerArguments
 from .checking import check_range, non_defaults
 from .data import tokenize_chunks
@@ -169,8 +170,7 @@ def check_folder(folder: Path, request: Request) -> dict[str, Any] | None:
 
 def _save(tokenizer: PreTrainedTokenizerBase, record: dict[str, Any], folder: Path) -> None:
     """Writes the folder under a temporary name and renames it, so that there is never half of it."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = new_partial(folder)
     try:
         tokenizer.save_pretrained(partial)
         write_json(partial / TOKENIZER_RECORD, record)
