@@ -192,10 +192,25 @@ def test_a_card_that_fails_leaves_nothing_either(exported, good, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_new_export_replaces_the_old_one(exported, good):
-    (good / "stale.txt").write_text("x")
-    export_folder(exported, good, CARD)
-    assert "stale.txt" not in dict(folder_files(good))
+def test_a_new_export_replaces_the_old_one_and_nothing_else(exported, good):
+    export_folder(exported, good, CARD + "once", {"old.json": 1, "both.json": 1})
+    (good / "notes.txt").write_text("x")
+    export_folder(exported, good, CARD + "twice", {"both.json": 2})
+    assert {"notes.txt", "both.json"} <= set(dict(folder_files(good))) and not (good / "old.json").exists()
+    assert (good / "README.md").read_text() == CARD + "twice" and (good / "both.json").read_text() == "2\n"
+
+
+def test_no_export_goes_to_a_folder_of_something_else(exported, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "__init__.py").write_text("x")
+    with pytest.raises(ExportError, match="model: holds __init__.py, and was not made here; move it away"):
+        export_folder(exported, tmp_path / "model", CARD)
+    with pytest.raises(ExportError, match="__init__.py: is a file"):
+        export_folder(exported, tmp_path / "model" / "__init__.py", CARD)
+    (tmp_path / "other.partial").mkdir()
+    export_folder(exported, tmp_path / "other", CARD)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other", "other.partial"]
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["__init__.py"]
 
 
 def test_files_are_listed_with_sizes(good):

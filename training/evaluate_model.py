@@ -93,13 +93,7 @@ def classify(
     found, rows = classification_evaluation.classify(
         model, tokenizer, split.examples, names, kind, size, batch_size, stated=bool(options.label_names)
     )
-    about = {
-        "label_names": names,
-        "split": options.split,
-        "cut": cut,
-        "examples": len(split.examples),
-        "skipped": split.skipped,
-    }
+    about = {"split": options.split, "cut": cut, "examples": len(split.examples), "skipped": split.skipped}
     return found | {"data": about}, rows
 
 
@@ -167,7 +161,7 @@ def draw(found: dict[str, Any], options: argparse.Namespace) -> None:
 
     if "curves" in found:
         name = Path(options.model_dir).absolute().name
-        plot_evaluation(found["curves"], found["data"]["label_names"], name, options.output_dir)
+        plot_evaluation(found["curves"], found["label_names"], name, options.output_dir)
 
 
 def report(found: dict[str, Any], options: argparse.Namespace) -> None:

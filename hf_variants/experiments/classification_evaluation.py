@@ -33,7 +33,9 @@ def classify(
     resamples: int = 1000,
     stated: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What a classifier does on a split: {"metrics", "intervals", "curves", "slices", "worst"}, and a row per example.
+    """What a classifier does on a split, and a row per example.
+
+    The former are {"metrics", "intervals", "curves", "slices", "worst", "label_names"}.
 
     Metrics use the threshold of the model's configuration where it has one (`…_tuned`). For a split without labels
     only the rows are filled, and where nothing names its labels (`label_names` is empty) they are the model's. The
@@ -60,6 +62,7 @@ def classify(
         "curves": report.curves(kind, scores, objective.label_names),
         "slices": slices(kind, scores, tokenized.lengths),
         "worst": worst(rows),
+        "label_names": objective.label_names,
     }
     return found, rows
 

@@ -111,10 +111,19 @@ def test_a_cards_header_is_a_table_at_its_end(site):
 
 def test_two_builds_are_the_same_bytes(folder, site, tmp_path):
     built = files_of(site)
-    (site / "stale.html").write_text("of a comparison that is gone")
     build_site(folder, site)
     build_site(folder, tmp_path / "again")
     assert files_of(site) == files_of(tmp_path / "again") == built
+
+
+def test_what_was_added_to_a_site_stays(folder, site, tmp_path):
+    again = Path(shutil.copytree(site, tmp_path / "again"))
+    (again / ".git").mkdir()
+    added = {"CNAME": b"example.org", ".git/config": b"[core]"}
+    for name, data in added.items():
+        (again / name).write_bytes(data)
+    build_site(folder, again)
+    assert files_of(again) == files_of(site) | added
 
 
 # ---- figures -------------------------------------------------------------------------------------------------------

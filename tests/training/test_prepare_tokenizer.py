@@ -321,7 +321,7 @@ WRONG = {
     "no train": (None, [], "has no train split; there are: validation"),
     "empty train": (lambda p: "text,n\n,1\n", [], "the train split is empty"),
     "column": (lambda p: "body,n\nthe cat,1\n", [], "train.csv: no column 'text'; there are: body, n"),
-    "encoding": (lambda p: b"text,n\nna\xefve,1\n", [], "train.csv: 'utf-8' codec can't decode byte 0xef"),
+    "encoding": (lambda p: b"text,n\nna\xefve,1\n", [], "train.csv: not UTF-8 at byte 9, in row 1"),
 }
 
 
