@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from hf_variants.experiments.cells import load_cells
     from hf_variants.experiments.comparison import Runner, load_comparison
+    from hf_variants.experiments.comparison_folder import mark
 
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     cells = load_cells(options.config, flags_as_recipe(options))
@@ -64,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
     seeds = selected(options.seeds, comparison.seeds, "seeds")
     runner = Runner(comparison, options.output_dir, options.records)
     runner.check()
-    runner.claim(options.keep_in)
+    runner.check_folders(options.keep_in)
+    mark(options.output_dir, comparison.name)
     tell_skipped([runner])
     work(runner, arms, seeds, options.only)
     if is_main_process() and finish(runner, options):
@@ -77,6 +79,7 @@ def main(argv: list[str] | None = None) -> None:
 def main_cells(cells, options: argparse.Namespace) -> None:
     """The same for a file with cells: every run of the selected ones first, then timing and reports in peace."""
     from hf_variants.experiments.cells import CellsRunner
+    from hf_variants.experiments.comparison_folder import mark
 
     cells.set_command(command("compare.py", options))
     names = selected(options.cells, list(cells.cells), "cells")
@@ -84,7 +87,9 @@ def main_cells(cells, options: argparse.Namespace) -> None:
     seeds = selected(options.seeds, cells.seeds(), "seeds")
     every = CellsRunner(cells, options.output_dir, options.records)
     every.check(names)
-    every.claim(names, options.keep_in)
+    every.check_folders(names, options.keep_in)
+    for folder, name in ((options.output_dir, cells.name), *((options.output_dir / name, name) for name in names)):
+        mark(folder, name)
     tell_skipped([every.runners[name] for name in names])
     for name in names:
         runner = every.runners[name]

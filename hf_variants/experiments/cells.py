@@ -12,11 +12,12 @@ from typing import Any
 
 from .arguments import SECTIONS, InputError, merge, read_yaml, refuse_unknown
 from .checking import as_mapping
-from .comparison import COMPARISON, REPORT, Comparison, Runner, comparison_from_dict, copy_present, read_base
+from .comparison import Comparison, Runner, comparison_from_dict, read_base
+from .comparison_folder import check_overview, copy_present
 from .overview import build_overview
 from .overview_report import overview_markdown, overview_table
 from .plots import CONTEXT_LENGTH, plot_context_length
-from .record import claim_file, write_json
+from .record import write_json
 
 CELL_KEYS = ("description", "seeds", "arms", "parameter_matched", "tune", "tuned_in", "timing_rounds", *SECTIONS)
 # A cell's name is the name of a folder beside the folder of all records.
@@ -131,16 +132,11 @@ class CellsRunner:
             except InputError as error:
                 raise InputError(f"cell {name}: {error}") from None
 
-    def claim(self, selected: list[str], keep_in: Path | None = None) -> None:
-        """Marks the folders of the overview and of the selected cells, as `Runner.claim` does."""
-        names = (*REPORT, CONTEXT_LENGTH)
-        if not any(self.folder.glob(f"*/{COMPARISON}")) and not any(self.folder.glob("*/*/*/*/recipe.json")):
-            claim_file(self.folder / COMPARISON, ("comparison",), *names)
-        if keep_in is not None:
-            claim_file(keep_in / "results.json", ("schema", "name"), *names)
+    def check_folders(self, selected: list[str], keep_in: Path | None = None) -> None:
+        """Raises InputError where something that is not from here would be written over, in any of the folders."""
+        check_overview(self.folder, (CONTEXT_LENGTH,), keep_in)
         for name in selected:
-            self.runners[name].claim(keep_in / name if keep_in is not None else None)
-        write_json(self.folder / COMPARISON, {"comparison": self.cells.name})
+            self.runners[name].check_folders(keep_in / name if keep_in is not None else None)
 
     def report(self, draw: bool = True) -> dict[str, Any]:
         """Writes results.json, report.md, table.txt and, over several context lengths, a plot; returns the results.

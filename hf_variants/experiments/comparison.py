@@ -8,7 +8,7 @@ arm the same number of trials on validation. What is published is generated from
 import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from .classification_figures import TEXTS as FIGURES
 from .classification_figures import drawn_figures, plot_classification
 from .classification_floor import floor_record
 from .classification_pairs import PAIRS, update_pairs
+from .comparison_folder import FLOOR, check_comparison, copy_present
 from .growth_plots import TEXTS as GROWTH_PLOTS
 from .growth_plots import drawn_plots, plot_growing
 from .labelled import LabelledCorpus, skipped_rows
@@ -44,7 +45,7 @@ from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .prepared import Prepared, prepare
 from .pretrained import head_order
-from .record import claim_file, held, read_json, write_json
+from .record import read_json, write_json
 from .reports import console_table, report_markdown
 from .results import build_results
 from .run import BOOKKEEPING, build_growing, identity, keeps_head, recipe_fingerprint, run_recipe
@@ -58,10 +59,6 @@ KEYS = (
     *("cells", "metric", "floor", "own_budgets"),
 )
 ARM_KEYS = ("description", "seeds", "model", "data", "tokenizer", "objective", "training", "growth")
-FLOOR = "floor.json"
-COMPARISON = "comparison.json"  # in the folder of a comparison, or of a file with cells: its name
-REPORT = ("results.json", "report.md", "table.txt")
-FOLDERS = ("models", "runs", "tune")
 _ARM = re.compile(r"\w[\w.+=-]*")  # it is part of names of files
 RESERVED = ("report.md", "README.md", SAMPLES)  # an arm's card lies beside them
 Trial = dict[str, Any]
@@ -236,24 +233,14 @@ class Runner:
             found = ", ".join(f"{arm} {horizon}" for arm, horizon in horizons.items())
             raise InputError(f"arms: prediction_horizon differs ({found}); their losses are not of the same task")
 
-    def claim(self, keep_in: Path | None = None) -> None:
-        """Marks the folder as this comparison's. Raises InputError where it, or one that files are copied to, holds
-        what is not from here and would be written over."""
+    def check_folders(self, keep_in: Path | None = None) -> None:
+        """Raises InputError where something that is not from here would be written over."""
         cards = [name for arm in self.comparison.arms for name in (f"{arm}.md", architecture_file(arm))]
-        names = (*REPORT, LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES, SAMPLES, *cards)
-        own = held(self.records, ("*-seed*.json", "tune-*.json"))
-        is_inside = self.records.resolve().is_relative_to(self.folder.resolve())
-        if not any(self.folder.glob("*/*/*/recipe.json")) and not (own and is_inside):  # from before it was marked
-            claim_file(self.folder / COMPARISON, ("comparison",), *names, *FOLDERS)
-        if not own and not (self.folder / COMPARISON).exists():
-            claim_file(self.records / "timing.json", (), FLOOR, PAIRS)
-        if keep_in is not None:
-            records = () if self.records.resolve().is_relative_to(keep_in.resolve()) else ("records",)
-            claim_file(keep_in / "results.json", ("schema", "name"), *names, *records)
-        write_json(self.folder / COMPARISON, {"comparison": self.comparison.name})
+        names = (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES, SAMPLES, *cards)
+        check_comparison(self.folder, self.records, names, keep_in)
 
     def skipped(self) -> list[str]:
-        """A line for each reading of the data that left bad rows out, of what was read so far."""
+        """A line for each reading of the data so far that left bad rows out."""
         corpora = [p.corpus for p in self._prepared.values() if isinstance(p.corpus, LabelledCorpus)]
         return list(dict.fromkeys(f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if c.skipped))
 
@@ -506,16 +493,6 @@ def _plots_of(results: dict[str, Any], arm: str) -> tuple[str, ...]:
     """The figures that an arm's card shows."""
     own = (architecture_file(arm),) if has_figure(results["arms"][arm]) else ()
     return (*own, LOSS_CURVES, COST_QUALITY, *drawn_plots(results), *drawn_figures(results))
-
-
-def copy_present(source: Path, target: Path, names: Sequence[str]) -> None:
-    """Copies the files of these names; a copy of one that `source` no longer has is removed."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
-        else:
-            (target / name).unlink(missing_ok=True)
 
 
 def _check_recorded_recipe(path: Path, recipe: Recipe) -> None:

@@ -293,3 +293,14 @@ def test_a_kill_while_a_folder_is_replaced_loses_nothing_and_is_made_good(tmp_pa
     put_in_place(make("3"), tmp_path / "out")
     assert {name: (tmp_path / "out" / name).read_text() for name in "abc"} == dict.fromkeys("abc", "3")
     assert (tmp_path / "out" / "mine").read_text() == MINE
+
+
+def test_cells_are_all_looked_at_before_any_is_marked(tmp_path, capsys):
+    path = comparison_file(tmp_path)
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"cells": {"first": {}, "second": {"training": {"max_steps": 3}}}}))
+    for names in (["second/one.md"], ["report.md"]):
+        folder = put(tmp_path / names[0][:3], *names)
+        assert call(compare, "--config", path, "--output_dir", folder) == 2
+        assert f"holds {names[0].split('/')[-1]}, and no comparison.json" in capsys.readouterr().err
+        assert list(tree(folder)) == names
