@@ -44,11 +44,10 @@ from .models import build_config
 from .objectives import objective_class
 from .plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from .prepared import Prepared, prepare
-from .pretrained import head_order
 from .record import read_json, write_json
 from .reports import console_table, report_markdown
 from .results import build_results
-from .run import BOOKKEEPING, build_growing, identity, keeps_head, recipe_fingerprint, run_recipe
+from .run import BOOKKEEPING, build_growing, check_head, identity, recipe_fingerprint, run_recipe
 from .samples import SAMPLES, has_written, samples_markdown
 from .schedule import in_steps, plan
 from .tuning import check_tune, trial_recipes, trial_score
@@ -235,14 +234,17 @@ class Runner:
 
     def check_folders(self, keep_in: Path | None = None) -> None:
         """Raises InputError where something that is not from here would be written over."""
+        check_comparison(self.folder, self.records, self._file_names(), keep_in)
+
+    def _file_names(self) -> tuple[str, ...]:
+        """The figures, samples and cards that a report may have."""
         cards = [name for arm in self.comparison.arms for name in (f"{arm}.md", architecture_file(arm))]
-        names = (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES, SAMPLES, *cards)
-        check_comparison(self.folder, self.records, names, keep_in)
+        return (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES, SAMPLES, *cards)
 
     def skipped(self) -> list[str]:
         """A line for each reading of the data so far that left bad rows out."""
-        corpora = [p.corpus for p in self._prepared.values() if isinstance(p.corpus, LabelledCorpus)]
-        return list(dict.fromkeys(f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if c.skipped))
+        corpora = [prepared.corpus for prepared in self._prepared.values()]
+        return [f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if isinstance(c, LabelledCorpus) and c.skipped]
 
     def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
         prepared = self.prepared(recipe)
@@ -250,8 +252,7 @@ class Runner:
         task = prepared.config_settings(recipe.model.overrides)
         config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
         prepared.for_model(config)
-        if keeps_head(recipe, prepared):
-            head_order(recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
+        check_head(recipe, prepared)
         growing = build_growing(recipe, prepared, config)
         if growing is not None:
             growing.check(growing.fresh())
@@ -422,9 +423,8 @@ class Runner:
         about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
         about |= {"tuned_in": self.comparison.tuned_in}
         measured = read_json(timing) if timing.exists() else None
-        floor, pairs = (
-            read_json(self.records / name) if (self.records / name).exists() else None for name in (FLOOR, PAIRS)
-        )
+        others = [self.records / name for name in (FLOOR, PAIRS)]
+        floor, pairs = (read_json(path) if path.exists() else None for path in others)
         try:
             return build_results(about, list(self.finished()), measured, self.trials(), floor, pairs)
         except ValueError as error:
@@ -482,9 +482,7 @@ class Runner:
         Records go to `records` (default: `target`/records).
         """
         records = records or target / "records"
-        plots = (LOSS_CURVES, COST_QUALITY, *GROWTH_PLOTS, *FIGURES)
-        cards = [name for arm in self.comparison.arms for name in (f"{arm}.md", architecture_file(arm))]
-        copy_present(self.folder, target, ("results.json", "report.md", *plots, SAMPLES, *cards))
+        copy_present(self.folder, target, ("results.json", "report.md", *self._file_names()))
         if self.records.resolve() != records.resolve():
             shutil.copytree(self.records, records, dirs_exist_ok=True)
 

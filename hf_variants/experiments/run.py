@@ -30,7 +30,7 @@ from .labelled import LabelledCorpus
 from .loop import Loop
 from .models import build_config, build_model, check_block
 from .prepared import Prepared, prepare
-from .pretrained import align_head
+from .pretrained import align_head, head_order
 from .processes import new_accelerator, own_sharding, told
 from .record import (
     CHECKPOINTS,
@@ -161,13 +161,18 @@ def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
 def new_model(recipe: Recipe, config: PreTrainedConfig, prepared: Prepared) -> PreTrainedModel:
     """The model that a run begins with. Raises InputError where it can't be had."""
     model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
-    if keeps_head(recipe, prepared):
+    if _may_keep_head(recipe, prepared):
         align_head(model, recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
     return model
 
 
-def keeps_head(recipe: Recipe, prepared: Prepared) -> bool:
-    """Whether a pretrained classifier may bring a head that was trained on other data."""
+def check_head(recipe: Recipe, prepared: Prepared) -> None:
+    """Raises InputError where a pretrained head has labels of which nothing says what they are in the data."""
+    if _may_keep_head(recipe, prepared):
+        head_order(recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
+
+
+def _may_keep_head(recipe: Recipe, prepared: Prepared) -> bool:
     corpus = prepared.corpus
     return recipe.model.pretrained and isinstance(corpus, LabelledCorpus) and corpus.problem_type != REGRESSION
 
