@@ -2,17 +2,19 @@
 """The state of a conv_gpt between forward passes: keys and values of every level, and what the convolutions wait for.
 
 A coarse level grows only when a group of a row is complete, so rows of a padded batch have different lengths there:
-its keys and values are kept from the left, and each row knows how many are its own.
+its keys and values are kept from the left, and each row knows how many are its own. With a window, the finest level
+keeps the last tokens of each row, from the right, and no padding among them.
 """
 
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import Cache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer
 
 from .configuration_conv_gpt import ConvGptConfig
-from .groups_conv_gpt import RaggedChunk, UniformChunk
+from .groups_conv_gpt import RaggedChunk, UniformChunk, all_rows
 
 GROWTH = 64  # tokens by which a coarse layer of unequal rows grows, so that not every step copies it
 
@@ -24,6 +26,7 @@ class ConvGptCacheLayer(DynamicLayer):
     (None for all) and where the new tokens belong, `(rows, new tokens)`.
     """
 
+    is_croppable = False
     place: tuple[torch.Tensor | None, torch.Tensor] | None = None
     batch: int = 0  # rows in all
 
@@ -33,7 +36,7 @@ class ConvGptCacheLayer(DynamicLayer):
         """Add the new keys and values, and return those that the growing rows may attend to."""
         if self.place is None:
             return super().update(key_states, value_states)
-        rows, slots = self.place
+        rows, slots = (each if each is None else each.to(key_states.device) for each in self.place)
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         length = int(slots.max()) + 1
@@ -46,15 +49,86 @@ class ConvGptCacheLayer(DynamicLayer):
         self, old: torch.Tensor, new: torch.Tensor, rows: torch.Tensor | None, slots: torch.Tensor, length: int
     ) -> torch.Tensor:
         have = old.shape[2] if old.numel() else 0
+        old = old.to(torch.promote_types(old.dtype, new.dtype))
         if have < length:
-            grown = new.new_zeros(self.batch, new.shape[1], -(-length // GROWTH) * GROWTH, new.shape[3])
+            grown = old.new_zeros(self.batch, new.shape[1], -(-length // GROWTH) * GROWTH, new.shape[3])
             grown[:, :, :have] = old if have else 0
             old = grown
-        elif torch.is_grad_enabled():
+        elif not _is_free(old):
             old = old.clone()
         where = torch.arange(self.batch, device=new.device) if rows is None else rows
-        old[where[:, None], :, slots] = new.transpose(1, 2)
+        old[where[:, None], :, slots] = new.transpose(1, 2).to(old.dtype)
         return old
+
+
+def _is_free(states: torch.Tensor) -> bool:
+    """Return whether states may be written to in place: not where a backward pass may need them as they are, nor
+    where they are of `torch.inference_mode` and that is over."""
+    if torch.is_grad_enabled() or states.requires_grad:
+        return False
+    return torch.is_inference_mode_enabled() or not states.is_inference()
+
+
+class ConvGptWindowLayer(DynamicLayer):
+    """Keys and values of one block of the finest level, the last `window - 1` tokens of each row: `(batch, heads,
+    tokens, head)`.
+
+    `moved`, set by the cache before the block runs, is None where no column is padding, or says from which columns the
+    real tokens come that move to their row's beginning, `(batch, new)`, and how many they are, `(batch,)`.
+    """
+
+    is_sliding = True
+    is_croppable = False
+    moved: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __init__(self, window: int):
+        super().__init__()
+        self.window = window
+        self.columns = 0
+
+    @property
+    def kept(self) -> int:
+        """How many tokens are kept of each row."""
+        return self.keys.shape[2] if self.is_initialized else 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the kept keys and values followed by the new ones, and keep the last real tokens of both."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        self.columns += key_states.shape[2]
+        keys, self.keys = self._slide(self.keys, key_states)
+        values, self.values = self._slide(self.values, value_states)
+        return keys, values
+
+    def _slide(self, old: torch.Tensor, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        both = torch.cat([old, new], dim=2)
+        kept = min(both.shape[2], self.window - 1)
+        if self.moved is None:
+            return both, both[:, :, both.shape[2] - kept :]
+        order, count = (each.to(new.device) for each in self.moved)
+        moved = torch.cat([old, _columns(new, order)], dim=2)
+        moved = pad(moved, (0, 0, kept - old.shape[2], 0))  # a row may have no tokens yet
+        return both, _columns(moved, count[:, None] + torch.arange(kept, device=new.device))
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return length and offset of the keys."""
+        return self.kept + query_length, self.columns - self.kept
+
+    def get_seq_length(self) -> int:
+        """Return the number of columns so far, padding included."""
+        return self.columns
+
+    def get_max_length(self) -> int:
+        """Return the width of the window."""
+        return self.window
+
+
+def _columns(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return `states[r, :, index[r, i]]` of states `(rows, heads, tokens, head)`."""
+    return states.gather(2, index[:, None, :, None].expand(-1, states.shape[1], -1, states.shape[3]))
 
 
 class ConvGptCache(Cache):
@@ -82,8 +156,7 @@ class ConvGptCache(Cache):
     def _layer(level: int, window: int | None) -> DynamicLayer:
         if level:
             return ConvGptCacheLayer()
-        # a window of one token keeps nothing, and transformers' slice for that would keep everything
-        return DynamicSlidingWindowLayer(window) if window and window > 1 else DynamicLayer()
+        return ConvGptWindowLayer(window) if window else DynamicLayer()
 
     def reset_state(self) -> None:
         """Forget what the convolutions wait for."""
@@ -94,24 +167,45 @@ class ConvGptCache(Cache):
     # ---- for the model ---------------------------------------------------------------------------------------------
 
     def begin(self, level: int, chunk: UniformChunk | RaggedChunk) -> None:
-        """Tell the layers of a coarse level where the tokens of `chunk` belong."""
-        place = chunk.place()
-        for layer, layer_level in zip(self.layers, self.level_of, strict=True):
-            if layer_level == level:
+        """Tell the layers of a level where the tokens of `chunk` belong."""
+        layers = [layer for layer, own in zip(self.layers, self.level_of, strict=True) if own == level]
+        if level:
+            place = chunk.place()
+            for layer in layers:
                 layer.place, layer.batch = place, self.batch
+        elif self.window:
+            moved = None if isinstance(chunk, UniformChunk) else (chunk.order, chunk.real.sum(dim=1))
+            for layer in layers:
+                layer.moved = moved
 
-    def read(self, level: int, rows: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return what is pending and expanded at a level, for some rows or (None) all."""
+    @property
+    def kept(self) -> int:
+        """How many tokens the finest level keeps of each row, where that has a window."""
+        return self.layers[0].kept
+
+    def read(
+        self, level: int, rows: torch.Tensor | None, inputs: torch.Tensor, stream: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return what is pending and expanded at a level, for some rows or (None) all.
+
+        On the device of `inputs`, and as precise as these and the `stream` are: a cache may have been made otherwise.
+        """
         found = self.pending.get(level), self.expanded.get(level)
-        return found if rows is None else tuple(None if state is None else state[rows] for state in found)
+        if rows is not None:
+            found = tuple(None if state is None else state[rows.to(state.device)] for state in found)
+        dtypes = inputs.dtype, stream.dtype
+        return tuple(
+            None if state is None else state.to(inputs.device, dtype)
+            for state, dtype in zip(found, dtypes, strict=True)
+        )
 
     def write(self, level: int, rows: torch.Tensor | None, pending: torch.Tensor, expanded: torch.Tensor) -> None:
         """Keep what is pending and expanded at a level, for some rows or (None) all."""
         for state, new in ((self.pending, pending), (self.expanded, expanded)):
             if rows is not None:
                 old = state.get(level)
-                old = new.new_zeros(self.batch, *new.shape[1:]) if old is None else old
-                new = old.index_copy(0, rows, new)
+                kept = None if old is None else old.to(new)
+                new = all_rows(new, rows, self.batch) if kept is None else kept.index_copy(0, rows, new)
             state[level] = new
 
     # ---- for transformers ------------------------------------------------------------------------------------------

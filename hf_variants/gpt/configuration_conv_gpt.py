@@ -29,7 +29,9 @@ class ConvGptConfig(NanoGptConfig):
         level_layers: blocks at each of the `num_levels + 1` levels, 1 or more. Half of them run on the way down and
             half on the way up, the odd one on the way down; at the coarsest level there is no difference. None shares
             `num_hidden_layers` out evenly, what is left over goes to the coarse end.
-        level_heads: attention heads at each level; None takes `num_attention_heads` at all of them.
+        num_attention_heads: attention heads at every level, where `level_heads` does not say otherwise.
+        level_heads: attention heads at each level, divisors of their widths; None takes `num_attention_heads` at all
+            of them. Where there is one level, it is `num_attention_heads` that follows.
         local_window: at every level but the coarsest, a position attends to so many positions of its level, itself
             included; None for no limit.
         prediction_horizon: position t predicts token t + prediction_horizon. 1 is a language model. More is another
@@ -62,6 +64,8 @@ class ConvGptConfig(NanoGptConfig):
             self.num_hidden_layers = sum(self.level_layers)
         if self.level_heads is None:
             self.level_heads = [self.num_attention_heads] * levels
+        elif self.num_levels == 0 and len(self.level_heads) == 1:  # a nanogpt, whose caches go by the number
+            self.num_attention_heads = self.level_heads[0]
         super().__post_init__(**kwargs)
 
     @classmethod
@@ -90,6 +94,11 @@ class ConvGptConfig(NanoGptConfig):
         for name, minimum in minima.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {minimum} or more")
+        if self.num_levels and not getattr(self, "is_causal", True):
+            raise ValueError(
+                f"is_causal is {self.is_causal}; allowed where num_levels is {self.num_levels}: True, for convolutions "
+                "stay causal"
+            )
         if self.local_window is not None and self.num_levels == 0:
             raise ValueError("local_window is set and num_levels is 0; allowed: None, the only level is the coarsest")
         for name in ("level_layers", "level_heads"):
@@ -108,6 +117,11 @@ class ConvGptConfig(NanoGptConfig):
                 f"num_hidden_layers is {self.num_hidden_layers}; allowed: the sum of level_layers, which is "
                 f"{sum(self.level_layers)}"
             )
+
+    def check_heads(self) -> None:
+        """Check `num_attention_heads` where it is what every level has; see `validate_levels` for the others."""
+        if self.num_attention_heads < 1 or set(self.level_heads) == {self.num_attention_heads}:
+            super().check_heads()
 
     def _validate_heads(self) -> None:
         for level, (heads, size) in enumerate(zip(self.level_heads, self.level_sizes, strict=True)):

@@ -150,13 +150,17 @@ class NanoGptConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Check what has to fit together. Run by huggingface_hub after construction."""
+        self.check_heads()
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act is {self.hidden_act!r}; allowed: {', '.join(sorted(ACT2FN))}")
+
+    def check_heads(self) -> None:
+        """Raise ValueError where the heads don't divide the width; a variant may have heads of its own."""
         if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads is {self.num_attention_heads}; allowed: a divisor of hidden_size, which is "
                 f"{self.hidden_size}"
             )
-        if self.hidden_act not in ACT2FN:
-            raise ValueError(f"hidden_act is {self.hidden_act!r}; allowed: {', '.join(sorted(ACT2FN))}")
 
 
 __all__ = ["NanoGptConfig"]

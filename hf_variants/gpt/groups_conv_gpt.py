@@ -11,7 +11,7 @@ go on from earlier chunks: `seen` tokens came before, of which the last f - 1 ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -24,6 +24,21 @@ def causal_mask(first: torch.Tensor, queries: int, keys: int, window: int | None
     return seen if window is None else seen & (key > query - window)
 
 
+def block_mask(length: int, window: int, device: torch.device) -> torch.Tensor:
+    """Return who sees whom among a block and the one before it, bool `(1, blocks, 1, window, 2 * window)`."""
+    seen = causal_mask(torch.tensor([window], device=device), window, 2 * window, window)
+    seen = seen.repeat(-(-length // window), 1, 1)
+    seen[0, :, :window] = False  # nothing is before the first
+    return seen[None, :, None]
+
+
+def all_rows(states: torch.Tensor, rows: torch.Tensor | None, batch: int) -> torch.Tensor:
+    """Return the states of some rows, or (None) all, at their places in the batch; the other rows have zeros."""
+    if rows is None:
+        return states
+    return states.new_zeros(batch, *states.shape[1:]).index_copy(0, rows.to(states.device), states)
+
+
 @dataclass
 class UniformChunk:
     """`length` tokens of every row, after `seen` ones."""
@@ -31,6 +46,10 @@ class UniformChunk:
     seen: int
     length: int
     rows: None = None  # all of the batch
+
+    def to(self, device: torch.device) -> UniformChunk:
+        """Return the chunk for a level that lies on another device: there is nothing to move."""
+        return self
 
     def group(self, factor: int) -> UniformGroups:
         """Return the groups of `factor` tokens."""
@@ -97,6 +116,7 @@ class RaggedChunk:
         seen: tokens of each row before this chunk, `(rows,)`.
         phase: place of each token in its document, counted from 0.
         order: the column that each token comes from, `(rows, length)`; None where they did not move.
+        columns: which columns had real tokens before these moved, `(rows, length)`; None where they did not move.
         rows: which rows of the batch these are; None for all.
         packed: whether a row may hold several documents.
         bound: how many tokens a row may have, where that must be known without looking at data.
@@ -106,6 +126,7 @@ class RaggedChunk:
     real: torch.Tensor
     phase: torch.Tensor
     order: torch.Tensor | None = None
+    columns: torch.Tensor | None = None
     rows: torch.Tensor | None = None
     packed: bool = False
     bound: int | None = None
@@ -115,7 +136,7 @@ class RaggedChunk:
         """Return the chunk whose real tokens are those where the bool `mask` `(batch, length)` is True."""
         order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
         phase = seen[:, None] + torch.arange(mask.shape[1], device=mask.device)
-        return cls(seen, mask.gather(1, order), phase, order, bound=mask.shape[1] if static else None)
+        return cls(seen, mask.gather(1, order), phase, order, mask, bound=mask.shape[1] if static else None)
 
     @classmethod
     def documents(cls, position_ids: torch.Tensor) -> RaggedChunk:
@@ -132,6 +153,13 @@ class RaggedChunk:
         """The longest row."""
         return self.real.shape[1]
 
+    def to(self, device: torch.device) -> RaggedChunk:
+        """Return the chunk for a level that lies on another device."""
+        if self.real.device == device:
+            return self
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: v.to(device) for name, v in held.items() if isinstance(v, torch.Tensor)})
+
     def group(self, factor: int) -> RaggedGroups:
         """Return the groups of `factor` tokens."""
         return RaggedGroups(self, factor)
@@ -143,6 +171,19 @@ class RaggedChunk:
             document = (self.phase == 0).cumsum(dim=1)
             seen = seen & (document[:, :, None] == document[:, None, :])
         return seen[:, None]
+
+    def column_mask(self, kept: int, window: int) -> torch.Tensor:
+        """Return who sees whom before the real tokens moved, bool `(rows, 1, length, kept + length)`.
+
+        Keys are the last `kept` real tokens before this chunk, then all of its columns. A window counts real tokens.
+        """
+        new = self.seen[:, None] + self.columns.cumsum(dim=1) - 1  # padding has the number of the token before it
+        old = self.seen[:, None] - kept + torch.arange(kept, device=new.device)
+        keys, real = torch.cat([old, new], dim=1), torch.cat([old >= 0, self.columns], dim=1)
+        seen = real[:, None] & (keys[:, None] > new[:, :, None] - window)
+        causal = torch.ones(self.length, keys.shape[1], dtype=torch.bool, device=new.device).tril(kept)
+        itself = causal.triu(kept)  # so that padding sees something: the softmax of nothing may be NaN
+        return (seen & causal | itself)[:, None]
 
     def place(self) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the rows of the batch, and where the keys and values of these tokens belong, `(rows, length)`."""
@@ -191,8 +232,7 @@ class RaggedGroups:
         index = self.source[:, :, None] + step
         # what lies before the document's beginning is another document's
         inside = self.chunk.phase.gather(1, self.source)[:, :, None] >= self.factor - 1 - step
-        read = _take(buffer, index.flatten(1)).view(*index.shape, -1) * inside[..., None].to(buffer.dtype)
-        read = read.flatten(2)
+        read = _take(buffer, index.flatten(1)).view(*index.shape, -1).masked_fill(~inside[..., None], 0).flatten(2)
         return read if self.kept is None else read[self.kept]
 
     def spread(self, new: torch.Tensor | None, stored: torch.Tensor | None) -> torch.Tensor:
@@ -218,9 +258,7 @@ class RaggedGroups:
         """Return the parts of the last coarse token before this chunk, then those of its own."""
         if new is None:
             return stored
-        if self.kept is not None:
-            empty = new.new_zeros(len(self.made), *new.shape[1:])
-            new = empty.index_copy(0, self.kept, new)
+        new = all_rows(new, self.kept, len(self.made))
         before = new.new_zeros(len(new), self.factor, new.shape[2]) if stored is None else stored
         return torch.cat([before, new], dim=1)
 

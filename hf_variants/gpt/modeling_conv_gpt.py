@@ -32,7 +32,8 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .cache_conv_gpt import ConvGptCache, layer_levels
 from .configuration_conv_gpt import ConvGptConfig
-from .groups_conv_gpt import RaggedChunk, UniformChunk, causal_mask
+from .generation_conv_gpt import ConvGptGenerationMixin
+from .groups_conv_gpt import RaggedChunk, UniformChunk, all_rows, block_mask
 from .modeling_nanogpt import (
     NanoGptAttention,
     NanoGptBlock,
@@ -45,6 +46,8 @@ from .modeling_nanogpt import (
 
 Chunk = UniformChunk | RaggedChunk
 
+LEVEL_ATTENTION = ("eager", "sdpa")  # coarse levels have masks of their own, which others don't take
+
 
 @dataclass
 class ConvGptModelOutput(BaseModelOutputWithPast):
@@ -52,7 +55,8 @@ class ConvGptModelOutput(BaseModelOutputWithPast):
 
     Args:
         coarse_hidden_state: `(batch, coarse, width of the coarsest level)`, normalised; None where there is one level
-            only, or where no row completed a group. With a cache these are only the new ones.
+            only, or where no row completed a group. With a cache these are only the new ones. Zeros where a row has
+            none.
         coarse_attention_mask: `(batch, coarse)`, 1 for those that are a row's own; None if all are.
     """
 
@@ -73,7 +77,7 @@ class ConvGptAttention(NanoGptAttention):
         past_key_values: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        if attention_mask is None or attention_mask.ndim == 4:
+        if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim != 5:
             return super().forward(hidden_states, attention_mask, past_key_values, **kwargs)
         query, key, value = self.project(hidden_states, past_key_values)
         batch, length, blocks, window = *hidden_states.shape[:2], attention_mask.shape[1], attention_mask.shape[3]
@@ -102,14 +106,6 @@ def _with_previous(blocks: torch.Tensor, batch: int) -> torch.Tensor:
     blocks = blocks.view(batch, -1, *blocks.shape[1:])
     previous = nn.functional.pad(blocks[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
     return torch.cat([previous, blocks], dim=3).flatten(0, 1)
-
-
-def block_mask(length: int, window: int, device: torch.device) -> torch.Tensor:
-    """Return who sees whom among a block and the one before it, bool `(1, blocks, 1, window, 2 * window)`."""
-    seen = causal_mask(torch.tensor([window], device=device), window, 2 * window, window)
-    seen = seen.repeat(-(-length // window), 1, 1)
-    seen[0, :, :window] = False  # nothing is before the first
-    return seen[None, :, None]
 
 
 class ConvGptBlock(NanoGptBlock):
@@ -154,11 +150,37 @@ class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
 
     config: ConvGptConfig
     _no_split_modules = ["ConvGptBlock"]
-    # Coarse levels have masks of their own, which only eager attention and SDPA take.
+    # What the class says is true with levels; where there are none, each model says otherwise. Engines that bring
+    # their own attention ask the class.
     _supports_flash_attn = False
     _supports_flex_attn = False
-    _is_stateful = True  # the cache can't go back, which assisted generation would ask for
+    _supports_attention_backend = False
+    _can_compile_fullgraph = False
+    _is_stateful = True  # the cache can't go back
     _can_record_outputs = {"hidden_states": ConvGptBlock, "attentions": ConvGptAttention}
+
+    def __init__(self, config: ConvGptConfig, *args: Any, **kwargs: Any):
+        if config.num_levels == 0:
+            self._supports_flash_attn = self._supports_flex_attn = self._supports_attention_backend = True
+            self._can_compile_fullgraph, self._is_stateful = True, False
+        super().__init__(config, *args, **kwargs)
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Return the attention function to use; called by transformers when it is set, at the start or later.
+
+        Raises:
+            ValueError: there are levels, and it is not one that takes their masks.
+        """
+        self.check_attention(requested_attention)
+        return super().get_correct_attn_implementation(requested_attention, is_init_check)
+
+    def check_attention(self, implementation: str | None) -> None:
+        """Raise ValueError for an attention function that does not take the masks of levels; None is a default."""
+        if self.config.num_levels and implementation not in (None, *LEVEL_ATTENTION):
+            raise ValueError(
+                f"attn_implementation is {implementation!r}; allowed where num_levels is {self.config.num_levels}: "
+                f"{', '.join(LEVEL_ATTENTION)}, for coarse levels have masks of their own"
+            )
 
 
 class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
@@ -194,7 +216,11 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
     ) -> tuple[torch.Tensor, ...] | ConvGptModelOutput:
         """Decode ids `(batch, seq)` or embeddings `(batch, seq, hidden)`; arguments and errors are nanogpt's.
 
-        A mask has 2 dimensions, a cache is a `ConvGptCache`. Packed documents leave no cache.
+        With levels a mask has 2 dimensions, 0 wherever there is padding, between real tokens as well, a cache is a
+        `ConvGptCache`, attention is causal, and packed documents leave no cache.
+
+        Raises:
+            NotImplementedError: with levels, `torch.jit.trace` would freeze how many groups there are.
         """
         self.check_inputs(attention_mask, past_key_values)
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
@@ -204,11 +230,17 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         cache = past_key_values
         if use_cache and cache is None and not getattr(chunk, "packed", False):
             cache = self.new_cache()
-        if self.config.num_levels and cache is not None:
+        if self.config.num_levels == 0:
+            kwargs["position_ids"] = position_ids
+        elif cache is not None:
             cache.batch = len(stream)
+            cache.begin(0, chunk)
         stream, coarse = self.run_level(0, stream, chunk, mask, cache, **kwargs)
         if self.config.num_levels and cache is not None:
             cache.seen = chunk.seen + (chunk.length if isinstance(chunk, UniformChunk) else chunk.real.sum(dim=1))
+        rows = coarse.pop("rows", None)
+        if rows is not None:
+            coarse = {name: all_rows(state, rows, len(stream)) for name, state in coarse.items()}
         past = cache if use_cache else None
         return ConvGptModelOutput(last_hidden_state=self.ln_f(stream), past_key_values=past, **coarse)
 
@@ -217,19 +249,33 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         return ConvGptCache(self.config) if self.config.num_levels else DynamicCache(config=self.config)
 
     def check_inputs(self, attention_mask: torch.Tensor | None, past_key_values: Cache | None) -> None:
-        """Raise ValueError for a mask or a cache that this model can't use."""
-        if self.config.num_levels == 0:
+        """Raise an error for what this model can't use where it has levels; see `forward`."""
+        levels = self.config.num_levels
+        if levels == 0:
             return
+        if torch.jit.is_tracing():
+            raise NotImplementedError(
+                "torch.jit.trace keeps the number of groups that it is called with; allowed: the model itself"
+            )
+        # before the mask, which generate() makes of 4 dimensions for some caches
+        if past_key_values is not None and not hasattr(past_key_values, "expanded"):
+            raise ValueError(
+                f"past_key_values is a {type(past_key_values).__name__}; allowed where num_levels is {levels}: a "
+                "ConvGptCache, or None with use_cache=True, which makes one"
+            )
+        if attention_mask is not None and not isinstance(attention_mask, torch.Tensor):
+            raise ValueError(
+                f"attention_mask is a {type(attention_mask).__name__}; allowed where num_levels is {levels}: a tensor "
+                "of 2 dimensions"
+            )
         if attention_mask is not None and attention_mask.ndim != 2:
             raise ValueError(
                 f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2, (batch, seq), for groups are "
                 "counted from the first real token"
             )
-        if past_key_values is not None and not hasattr(past_key_values, "expanded"):
-            raise ValueError(
-                f"past_key_values is a {type(past_key_values).__name__}; allowed: a ConvGptCache, or None with "
-                "use_cache=True, which makes one"
-            )
+        if not getattr(self.config, "is_causal", True):  # for this call alone, if it was an argument
+            raise ValueError(f"is_causal is {self.config.is_causal}; allowed where num_levels is {levels}: True")
+        self.check_attention(self.config._attn_implementation)
 
     def first_chunk(
         self,
@@ -243,17 +289,18 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         seen = getattr(past_key_values, "seen", 0)
         tracing = torch.compiler.is_compiling()
         if self.config.num_levels and attention_mask is not None:
-            real = attention_mask[:, -length:].bool()
+            real = attention_mask[:, -length:].to(stream.device, torch.bool)
             if tracing or isinstance(seen, torch.Tensor) or not real.all():
                 if isinstance(seen, int):
                     seen = torch.full((batch,), seen, device=stream.device)
-                return RaggedChunk.padded(real, seen, static=tracing and past_key_values is None)
+                return RaggedChunk.padded(real, seen.to(stream.device), static=tracing and past_key_values is None)
         elif self.config.num_levels and position_ids is not None and past_key_values is None:
             position_ids = position_ids.expand(batch, -1)
             if tracing or (position_ids.diff(dim=1) != 1).any():
                 return RaggedChunk.documents(position_ids)
         elif isinstance(seen, torch.Tensor):
-            return RaggedChunk.padded(torch.ones_like(stream[:, :, 0], dtype=torch.bool), seen, static=False)
+            real = torch.ones_like(stream[:, :, 0], dtype=torch.bool)
+            return RaggedChunk.padded(real, seen.to(stream.device), static=False)
         return UniformChunk(seen, length)
 
     def finest_mask(
@@ -268,10 +315,15 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         window = self.config.local_window
         if self.goes_by_blocks(0, chunk):
             return block_mask(chunk.length, window, stream.device)
+        kept = 0 if window is None or past_key_values is None else past_key_values.kept
+        if window is not None and isinstance(chunk, UniformChunk):
+            return UniformChunk(kept, chunk.length).mask(kept + chunk.length, window, stream.device)
+        if window is not None and not chunk.packed:
+            return chunk.column_mask(kept, window)
         if self.config.num_levels and isinstance(chunk, UniformChunk):
             attention_mask = position_ids = None
-            if chunk.length == 1 and window != 1:
-                return None  # a cache of a local level holds no more than its window
+            if chunk.length == 1:
+                return None
         overlay = None if window is None else sliding_window_overlay(window)
         return self.make_mask(stream, attention_mask, position_ids, past_key_values, overlay)
 
@@ -317,18 +369,21 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         self, level: int, stream: torch.Tensor, chunk: Chunk, cache: Cache | None, **kwargs: Unpack[TransformersKwargs]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return what the coarser levels add to the stream of a level, `(rows, seq, width)`; see `run_level`."""
-        pending, stored = (None, None) if cache is None else cache.read(level, chunk.rows)
+        inputs = self.compressors[level].ln(stream)
+        pending, stored = (None, None) if cache is None else cache.read(level, chunk.rows, inputs, stream)
+        chunk = chunk.to(inputs.device)  # a level may lie on several devices
         groups = chunk.group(self.config.sequence_factor)
-        buffer = groups.buffer(self.compressors[level].ln(stream), pending)
+        buffer = groups.buffer(inputs, pending)
         new, coarse = None, {}
         if groups.coarse.length:
             windows = groups.windows(buffer)
             new, coarse = self.run_coarse(level, windows, groups.coarse, cache, **kwargs)
-        elif stored is None:
-            raise ValueError("attention_mask is 0 everywhere; allowed: one real token or more in a batch")
+            new = new.to(inputs.device)
+        elif stored is None:  # no row has had a token yet
+            return torch.zeros_like(stream), coarse
         if cache is not None:
             cache.write(level, chunk.rows, groups.last_inputs(buffer), groups.last_outputs(new, stored))
-        return groups.spread(new, stored), coarse
+        return groups.spread(new, stored).to(stream.device), coarse
 
     def run_coarse(
         self,
@@ -345,31 +400,34 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
             cache.begin(level + 1, chunk)
         stream, coarse = self.run_level(level + 1, stream, chunk, mask, cache, **kwargs)
         normed = self.expanders[level].ln(stream)
-        if level + 1 == self.config.num_levels and chunk.rows is None:
+        if level + 1 == self.config.num_levels:
             real = chunk.real.long() if isinstance(chunk, RaggedChunk) else None
-            coarse = {"coarse_hidden_state": normed, "coarse_attention_mask": real}
+            coarse = {"coarse_hidden_state": normed, "coarse_attention_mask": real, "rows": chunk.rows}
         return self.expanders[level](normed), coarse
 
     def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`."""
+        """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`.
+
+        A row without a token has zeros.
+        """
         outputs = self(input_ids, attention_mask, use_cache=False, return_dict=True)
         states, real = outputs.coarse_hidden_state, outputs.coarse_attention_mask
-        if states is None:
+        if self.config.num_levels == 0:
             states, real = outputs.last_hidden_state, attention_mask
+        if states is None:  # no row has a token
+            return outputs.last_hidden_state.new_zeros(len(input_ids), self.config.level_sizes[-1])
         if real is None:
             return states.mean(dim=1)
-        weights = real.to(states.dtype)[:, :, None]
-        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+        real = real.to(states.device, torch.bool)
+        precise = torch.promote_types(states.dtype, torch.float32)  # a sum of halves loses tokens, or overflows
+        total = states.masked_fill(~real[:, :, None], 0).sum(dim=1, dtype=precise)
+        return (total / real.sum(dim=1, keepdim=True).clamp(min=1)).to(states.dtype)
 
 
-class ConvGptForCausalLM(ConvGptPreTrainedModel, NanoGptForCausalLM, GenerationMixin):
+class ConvGptForCausalLM(ConvGptGenerationMixin, ConvGptPreTrainedModel, NanoGptForCausalLM, GenerationMixin):
     """The decoder with a head that predicts the token `prediction_horizon` ahead."""
 
     model_class = ConvGptModel
-
-    def _supports_default_dynamic_cache(self) -> bool:
-        # Called by `generate`, which then leaves it to the first forward pass to make a cache.
-        return self.config.num_levels == 0
 
     def token_loss(
         self, logits: torch.Tensor, labels: torch.LongTensor | None, **kwargs: Unpack[TransformersKwargs]
@@ -384,57 +442,17 @@ class ConvGptForCausalLM(ConvGptPreTrainedModel, NanoGptForCausalLM, GenerationM
 
     @property
     def accepts_loss_kwargs(self) -> bool:
-        """Whether the loss is divided by Trainer's count of labels, which leaves out the first of each row."""
+        """Whether the loss is divided by Trainer's count of labels, which leaves out the first of each row only.
+
+        With a larger horizon that is another number, so batches whose gradients are accumulated count alike, however
+        many labels they have. What can't be noticed here is Trainer's `label_smoothing_factor`: it works out a loss of
+        its own, which takes every horizon for 1.
+        """
         return self.config.prediction_horizon == 1
 
     def embed_text(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return a vector for each row of ids `(batch, seq)`: the mean of its coarsest stream, `(batch, width)`."""
         return self.transformer.embed_text(input_ids, attention_mask)
-
-    def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """Generate token by token, as every causal model of transformers does.
-
-        Raises:
-            ValueError: `prediction_horizon` is not 1, so there is no next token to predict.
-        """
-        if self.config.prediction_horizon != 1:
-            raise ValueError(
-                f"prediction_horizon is {self.config.prediction_horizon}; allowed for generate(): 1; this model "
-                "generates whole blocks, see generate_blocks()"
-            )
-        return super().generate(*args, **kwargs)
-
-    @torch.no_grad()
-    def generate_blocks(
-        self,
-        input_ids: torch.LongTensor,
-        attention_mask: torch.Tensor | None = None,
-        max_new_tokens: int = 64,
-        do_sample: bool = False,
-        temperature: float = 1.0,
-    ) -> torch.LongTensor:
-        """Append `max_new_tokens` tokens to `(batch, seq)`, `prediction_horizon` at a time.
-
-        The tokens of one block are predicted at once and do not know each other.
-
-        Raises:
-            ValueError: a prompt is shorter than `prediction_horizon`: its first new token would have no input.
-        """
-        block, ids, cache = self.config.prediction_horizon, input_ids, None
-        mask = torch.ones_like(ids) if attention_mask is None else attention_mask
-        if ids.shape[1] == 0 or int(mask[:, -block:].sum(dim=1).min()) < block:
-            raise ValueError(f"a prompt is shorter than prediction_horizon; allowed: {block} tokens or more")
-        fed = ids
-        for start in range(0, max_new_tokens, block):
-            outputs = self(fed, mask, past_key_values=cache, use_cache=True, logits_to_keep=block)
-            cache, scores = outputs.past_key_values, outputs.logits / temperature
-            fed = (
-                scores.softmax(-1).flatten(0, 1).multinomial(1).view(len(ids), -1) if do_sample else scores.argmax(-1)
-            )
-            fed = fed[:, : max_new_tokens - start]
-            ids = torch.cat([ids, fed], dim=1)
-            mask = torch.cat([mask, mask.new_ones(fed.shape)], dim=1)
-        return ids
 
 
 class ConvGptForSequenceClassification(ConvGptPreTrainedModel, NanoGptForSequenceClassification):

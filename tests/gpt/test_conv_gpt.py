@@ -98,17 +98,97 @@ def test_cached_equals_full(shape):
     assert_cached_equals_full(model, ids, [30, *[1] * 25, 16, *[1] * 19], left_padding_mask([0, 5, 22], 90))
 
 
+def fed_in_chunks(model, ids, mask, ends):
+    """The logits of ids `(batch, seq)` with padding, fed with a cache in chunks that end at these columns."""
+    cache, parts, begin = None, [], 0
+    for end in ends:
+        outputs = model(ids[:, begin:end], mask[:, :end], past_key_values=cache, use_cache=True)
+        cache, begin = outputs.past_key_values, end
+        parts.append(outputs.logits)
+    return torch.cat(parts, dim=1)
+
+
+def assert_padding_changes_nothing(model, ids, mask, ends):
+    """Every row, wherever its padding is, has what it has alone: in one pass and in chunks with a cache."""
+    padding = torch.where(mask, ids, 1)  # what stands there does not matter
+    found = [model(each, mask, use_cache=False).logits for each in (ids, padding)]
+    found.append(fed_in_chunks(model, ids, mask, ends))
+    for row, real, *logits in zip(ids, mask, *found, strict=True):
+        if real.any():
+            alone = model(row[real][None], use_cache=False).logits[0]
+            for each in logits:
+                torch.testing.assert_close(each[real], alone)
+    assert all(each.isfinite().all() for each in found)
+
+
 @EVERY_SHAPE
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @torch.no_grad()
-def test_masks_of_any_shape_leave_each_row_what_it_has_alone(shape):
+def test_masks_of_any_shape_leave_each_row_what_it_has_alone(shape, attention):
+    model = small(**shape, attn_implementation=attention)
+    ids = random_ids(model, 4, 40)
+    mask = torch.rand(4, 40, generator=torch.Generator().manual_seed(0)) < 0.7
+    mask[3] = False  # a row without a token
+    assert_padding_changes_nothing(model, ids, mask, [7, 8, 9, 23, 40])
+    mask[:, :9] = False  # no row has a token in the first chunk
+    assert_padding_changes_nothing(model, ids, mask, [7, 8, 9, 23, 40])
+
+
+@st.composite
+def padded_chunks(draw):
+    """A mask of stretches of tokens and padding, `(rows, length)`, and the columns at which chunks of it end."""
+    rows, length = draw(st.integers(1, 3)), draw(st.integers(1, 40))
+    stretches = st.lists(st.tuples(st.booleans(), st.integers(1, 9)), min_size=1, max_size=9)
+    mask = torch.zeros(rows, length, dtype=torch.bool)
+    for row in mask:
+        begin = 0
+        for real, size in draw(stretches):
+            row[begin : begin + size], begin = real, begin + size
+    ends = draw(st.sets(st.integers(1, length), max_size=6)) | {length}
+    return mask, sorted(ends)
+
+
+@pytest.mark.hunt
+@given(
+    padded_chunks(),
+    st.integers(0, 3),
+    st.integers(2, 5),
+    st.one_of(st.none(), st.integers(1, 9)),
+    st.sampled_from(["eager", "sdpa"]),
+)
+@torch.no_grad()
+def test_padding_anywhere_changes_nothing(chunks, levels, factor, window, attention):
+    mask, ends = chunks
+    shape = {"num_levels": levels, "sequence_factor": factor, "local_window": window if levels else None}
+    model = small(**shape, width_factor=1, level_layers=[2] * (levels + 1), attn_implementation=attention)
+    assert_padding_changes_nothing(model, random_ids(model, *mask.shape), mask, ends)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, {"num_levels": 0}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"prefill_chunk_size": 5}], ids=str)
+@torch.no_grad()
+def test_generation_goes_on_from_padding_inside_rows(shape, options):
     model = small(**shape)
-    ids = random_ids(model, 3, 40)
-    mask = torch.rand(3, 40, generator=torch.Generator().manual_seed(0)) < 0.7
-    logits = model(ids, mask.long()).logits
-    for row, real, found in zip(ids, mask, logits, strict=True):
-        alone = model(row[real][None]).logits[0]
-        if shape.get("local_window") is None:  # a window is counted in columns, padding included
-            torch.testing.assert_close(found[real], alone)
+    ids = random_ids(model, 3, 22)
+    mask = torch.ones_like(ids)
+    mask[0, 4:9] = mask[0, 20] = mask[1, :13] = mask[1, 15:18] = mask[2, 12:21] = 0
+    given = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    together = model.generate(ids, attention_mask=mask, **given, **options)[:, 22:]
+    for row, real, found in zip(ids, mask.bool(), together, strict=True):
+        expected = model.generate(row[real][None], **given, num_beams=options.get("num_beams", 1), use_cache=False)
+        assert torch.equal(found, expected[0, int(real.sum()) :])
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, {"num_levels": 0}], ids=str)
+@torch.no_grad()
+def test_a_mask_means_the_same_in_every_type(shape):
+    model = small(**shape)
+    ids = random_ids(model, 3, 30)
+    mask = torch.rand(3, 30, generator=torch.Generator().manual_seed(1)) < 0.7
+    expected, vectors = model(ids, mask).logits[mask], model.embed_text(ids, mask)
+    for dtype in (torch.int64, torch.int32, torch.uint8, torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        assert torch.equal(model(ids, mask.to(dtype)).logits[mask], expected)
+        assert torch.equal(model.embed_text(ids, mask.to(dtype)), vectors)
 
 
 @EVERY_SHAPE
@@ -242,14 +322,10 @@ def test_a_cache_can_be_emptied_and_its_rows_chosen():
 
 def test_other_caches_and_masks_are_refused():
     model, ids = small(), torch.tensor([[1, 2, 3]])
-    with pytest.raises(ValueError, match="past_key_values is a DynamicCache; allowed: a ConvGptCache"):
+    with pytest.raises(ValueError, match="past_key_values is a DynamicCache; allowed where .* is 3: a ConvGptCache"):
         model(ids, past_key_values=DynamicCache(config=model.config))
     with pytest.raises(ValueError, match="attention_mask has 4 dimensions; allowed: 2"):
         model(ids, torch.ones(1, 1, 3, 3))
-    with pytest.raises(ValueError, match="attention_mask is 0 everywhere"):
-        model(ids, torch.zeros_like(ids))
-    with pytest.raises(ValueError, match="assisted generation is not supported"):
-        model.generate(ids, prompt_lookup_num_tokens=2, max_new_tokens=2)
 
 
 # ---- the coarsest stream -------------------------------------------------------------------------------------------
@@ -268,6 +344,55 @@ def test_embeddings_ignore_padding():
     assert flat.embed_text(ids, mask).shape == (3, 16)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("levels", [0, 1, 2, 3])
+@torch.no_grad()
+def test_the_embedding_of_a_row_without_tokens_is_zero(levels, dtype):
+    model = small(dtype, num_levels=levels)
+    ids, mask = random_ids(model, 3, 33), left_padding_mask([0, 5, 33], 33)
+    with_others, alone = model.embed_text(ids, mask), model.embed_text(ids[2:], mask[2:])
+    assert with_others.shape[1] == alone.shape[1] == model.config.level_sizes[-1]
+    assert not with_others[2].any() and not alone.any()
+    tolerance = {"atol": 0.1, "rtol": 0.1} if dtype.itemsize == 2 else {}  # they are rounded otherwise in a batch
+    for row in (0, 1):
+        expected = model.embed_text(ids[row][mask[row].bool()][None])[0]
+        torch.testing.assert_close(with_others[row], expected, **tolerance)
+
+
+@torch.no_grad()
+def test_new_coarse_states_are_told_for_every_row():
+    model = small(num_levels=1, sequence_factor=4).transformer
+    ids, mask = random_ids(model, 2, 9), left_padding_mask([0, 2], 9)
+    cache = model(ids[:, :8], mask[:, :8], use_cache=True).past_key_values
+    last = model(ids[:, 8:], mask, past_key_values=cache)  # only the first row completes a group
+    assert last.coarse_attention_mask.tolist() == [[1], [0]]
+    torch.testing.assert_close(last.coarse_hidden_state[0, -1], model(ids[:1]).coarse_hidden_state[0, -1])
+    assert not last.coarse_hidden_state[1].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, {"num_levels": 0}], ids=str)
+@torch.no_grad()
+def test_half_precision_is_near_to_double(shape, dtype):
+    exact = small(**shape)
+    ids, mask = random_ids(exact, 3, 60), torch.ones(3, 60, dtype=torch.bool)
+    mask[0, 3:17] = mask[1, :20] = mask[2, 30:] = False
+    expected = exact(ids, mask).logits
+    baseline = small(num_levels=0, num_hidden_layers=exact.config.num_hidden_layers)
+    allowed = (
+        4
+        * (
+            baseline.to(dtype)(ids, mask).logits
+            - small(num_levels=0, num_hidden_layers=exact.config.num_hidden_layers)(ids, mask).logits
+        )[mask]
+        .abs()
+        .max()
+    )
+    half = exact.to(dtype)
+    for found in (half(ids, mask).logits, fed_in_chunks(half, ids, mask, [5, 6, 7, 29, 60])):
+        assert found.dtype == dtype and (found - expected)[mask].abs().max() < allowed
+
+
 # ---- prediction_horizon --------------------------------------------------------------------------------------------
 
 
@@ -279,6 +404,13 @@ def test_loss_is_of_the_token_at_the_horizon():
     torch.testing.assert_close(outputs.loss, expected, check_dtype=False)
 
 
+def assert_written_in_blocks(model, text, written):
+    length, text = len(text), text[None]
+    for _ in range(3):
+        text = torch.cat([text, model(text).logits[:, -4:].argmax(-1)], dim=1)
+    assert torch.equal(text[0, length:][:10], written)
+
+
 @torch.no_grad()
 def test_blocks_are_generated_from_what_was_there():
     model = small(prediction_horizon=4, num_levels=2)
@@ -286,10 +418,11 @@ def test_blocks_are_generated_from_what_was_there():
     found = model.generate_blocks(ids, mask, max_new_tokens=10)
     assert found.shape == (2, 21) and torch.equal(found[:, :11], ids)
     for row, real, written in zip(ids, mask.bool(), found, strict=True):
-        text = row[real][None]
-        for _ in range(3):
-            text = torch.cat([text, model(text).logits[:, -4:].argmax(-1)], dim=1)
-        assert torch.equal(text[0, int(real.sum()) :][:10], written[11:])
+        assert_written_in_blocks(model, row[real], written[11:])
+    mask[0, 8:10] = mask[1, 7] = 0  # the last four tokens are not the last four columns
+    found = model.generate_blocks(ids, mask, max_new_tokens=10)
+    for row, real, written in zip(ids, mask.bool(), found, strict=True):
+        assert_written_in_blocks(model, row[real], written[11:])
     torch.manual_seed(0)
     assert model.generate_blocks(ids, mask, max_new_tokens=3, do_sample=True).shape == (2, 14)
 
@@ -322,6 +455,7 @@ def test_blocks_and_tokens_are_not_confused():
         ({"num_attention_heads": 5}, "num_attention_heads is 5; allowed: a divisor of hidden_size"),
         ({"level_heads": [6, 6, 6, 5]}, "allowed at level 3: a divisor of its width, 384"),
         ({"level_heads": [0, 6, 6, 6]}, "allowed at level 0"),
+        ({"is_causal": False}, "is_causal is False; allowed where num_levels is 3: True"),
         ({"num_levels": "3"}, "num_levels"),
     ],
 )
@@ -329,6 +463,16 @@ def test_wrong_configurations_are_named(changes, message):
     with pytest.raises(Exception, match=message) as caught:
         ConvGptConfig(**changes)
     assert isinstance(caught.value, ValueError) or "Strict" in type(caught.value).__name__
+
+
+def test_heads_of_the_levels_go_before_heads_of_all():
+    config = ConvGptConfig(hidden_size=48, num_attention_heads=5, num_levels=1, level_heads=[3, 16], vocab_size=50)
+    assert ConvGptConfig.from_dict(config.to_dict()).to_dict() == config.to_dict()
+    model = ConvGptModel(config)
+    assert [block.attn.head_size for block in model.h] == [16, 6, 6, 16]
+    ConvGptForCausalLM(config)(torch.tensor([[1, 2, 3]])).logits.sum().backward()
+    flat = ConvGptConfig(hidden_size=48, num_attention_heads=5, num_levels=0, level_heads=[3])
+    assert flat.num_attention_heads == 3
 
 
 @pytest.mark.hunt
