@@ -349,6 +349,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         chunk: Chunk,
         mask: torch.Tensor | None,
         cache: Cache | None,
+        /,  # engines hand arguments of such names on to attention
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the stream of a level, `(rows, seq, width)`, after its blocks and all coarser levels.

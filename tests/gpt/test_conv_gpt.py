@@ -378,19 +378,10 @@ def test_half_precision_is_near_to_double(shape, dtype):
     ids, mask = random_ids(exact, 3, 60), torch.ones(3, 60, dtype=torch.bool)
     mask[0, 3:17] = mask[1, :20] = mask[2, 30:] = False
     expected = exact(ids, mask).logits
-    baseline = small(num_levels=0, num_hidden_layers=exact.config.num_hidden_layers)
-    allowed = (
-        4
-        * (
-            baseline.to(dtype)(ids, mask).logits
-            - small(num_levels=0, num_hidden_layers=exact.config.num_hidden_layers)(ids, mask).logits
-        )[mask]
-        .abs()
-        .max()
-    )
     half = exact.to(dtype)
     for found in (half(ids, mask).logits, fed_in_chunks(half, ids, mask, [5, 6, 7, 29, 60])):
-        assert found.dtype == dtype and (found - expected)[mask].abs().max() < allowed
+        assert found.dtype == dtype
+        assert (found - expected)[mask].abs().max() < 16 * torch.finfo(dtype).eps  # a logit's deviation is about 0.6
 
 
 # ---- prediction_horizon --------------------------------------------------------------------------------------------

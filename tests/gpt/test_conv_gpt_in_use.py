@@ -1,0 +1,332 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""conv_gpt as others use it: all of `generate()`, other attention, Trainer, several devices, other modes and types."""
+
+import pytest
+import torch
+from accelerate import cpu_offload, disk_offload, dispatch_model
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+from peft import PrefixTuningConfig, get_peft_model
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    ContinuousBatchingConfig,
+    GenerationConfig,
+    StaticCache,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from hf_variants.gpt.configuration_conv_gpt import ConvGptConfig
+from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
+from hf_variants.gpt.groups_conv_gpt import RaggedChunk
+from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM, ConvGptForSequenceClassification, ConvGptModel
+from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
+from tests.decoders import left_padding_mask, random_ids
+from tests.models import DECODERS, build
+
+SIZES = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
+LEVELS = {
+    "1": {"num_levels": 1},
+    "2": {"num_levels": 2, "sequence_factor": 3},
+    "3": {"num_levels": 3, "sequence_factor": 2, "width_factor": 1},
+    "window": {"num_levels": 1, "local_window": 5},
+}
+EVERY_LEVEL = pytest.mark.parametrize("shape", LEVELS.values(), ids=LEVELS)
+ROWS = pytest.mark.parametrize("row", DECODERS, ids=lambda row: row.model_type)
+GREEDY = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+
+
+def conv_gpt(model_class=ConvGptForCausalLM, **changes):
+    return build(model_class, ConvGptConfig(**SIZES | changes), spread=0.2)
+
+
+def flat_and_nanogpt(**changes):
+    """A conv_gpt without levels and the nanogpt with the same weights."""
+    flat = conv_gpt(num_levels=0, num_hidden_layers=2, **changes)
+    baseline = NanoGptForCausalLM(NanoGptConfig(**SIZES, num_hidden_layers=2)).eval()
+    baseline.load_state_dict(flat.state_dict())
+    return flat, baseline
+
+
+# ---- generate() ----------------------------------------------------------------------------------------------------
+
+
+@EVERY_LEVEL
+@pytest.mark.parametrize("size", [1, 4, 7, 100])
+@torch.no_grad()
+def test_a_prompt_in_chunks_is_a_prompt(shape, size):
+    model = conv_gpt(**shape)
+    ids = random_ids(model, 3, 19)
+    for mask in (torch.ones_like(ids), left_padding_mask([0, 3, 9], 19), left_padding_mask([8, 9, 10], 19)):
+        expected = model.generate(ids, attention_mask=mask, **GREEDY)
+        assert torch.equal(model.generate(ids, attention_mask=mask, prefill_chunk_size=size, **GREEDY), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"prompt_lookup_num_tokens": 3}, NotImplementedError, "prompt_lookup_num_tokens .* allowed where num_levels"),
+        (
+            {"penalty_alpha": 0.6, "top_k": 4, "trust_remote_code": True},
+            NotImplementedError,
+            "contrastive search .* allowed where num_levels",
+        ),
+        (
+            {"dola_layers": "high", "trust_remote_code": True},
+            NotImplementedError,
+            "dola_layers .* allowed where num_levels",
+        ),
+        *[
+            ({"cache_implementation": name}, ValueError, f"cache_implementation is '{name}'; allowed where num_levels")
+            for name in ("static", "offloaded_static", "quantized", "offloaded")
+        ],
+        ({"cache_implementation": "paged"}, NotImplementedError, "continuous batching .* allowed: generate()"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+@EVERY_LEVEL
+def test_what_levels_cannot_do_is_refused_by_name(shape, options, error, message):
+    model = conv_gpt(**shape)
+    with pytest.raises(error, match=message):
+        model.generate(random_ids(model, 1, 7), **GREEDY | options)
+
+
+def test_other_ways_to_generate_are_refused_by_name():
+    model = conv_gpt(num_levels=1)
+    flat, _ = flat_and_nanogpt()
+    ids = random_ids(model, 1, 7)
+    with pytest.raises(NotImplementedError, match="assistant_model"):
+        model.generate(ids, assistant_model=flat, **GREEDY)
+    with pytest.raises(NotImplementedError, match="can't be an assistant in assisted generation"):
+        flat.generate(ids, assistant_model=model, **GREEDY)
+    for ask in (model.generate_batch, lambda prompts: model.continuous_batching_context_manager().__enter__()):
+        with pytest.raises(NotImplementedError, match="generate_batch, paged attention.* allowed: generate()"):
+            ask([[1, 2, 3]])
+    static = StaticCache(config=flat.config, max_cache_len=32)
+    with pytest.raises(ValueError, match="past_key_values is a StaticCache; allowed where num_levels is 1: a ConvGpt"):
+        model.generate(ids, past_key_values=static, **GREEDY)
+    tuned = get_peft_model(model, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    with pytest.raises(ValueError, match="past_key_values is a .*Cache; allowed where num_levels is 1"):
+        tuned(input_ids=ids)
+    for levels in (0, 1):
+        blocks = conv_gpt(num_levels=levels, prediction_horizon=2)
+        with pytest.raises(ValueError, match="prediction_horizon is 2; allowed for continuous batching: 1"):
+            blocks.generate_batch([[1, 2, 3]])
+
+
+@EVERY_LEVEL
+@torch.no_grad()
+def test_guidance_and_a_cache_of_a_prompt(shape):
+    model = conv_gpt(**shape)
+    ids, other = random_ids(model, 2, 9), random_ids(model, 2, 4, seed=2)
+    options = GREEDY | {"guidance_scale": 1.7, "negative_prompt_ids": other}
+    expected = model.generate(ids, use_cache=False, **options)
+    assert torch.equal(model.generate(ids, use_cache=True, **options), expected)
+    cache = model(ids[:, :6], use_cache=True).past_key_values
+    assert torch.equal(model.generate(ids, past_key_values=cache, **GREEDY), model.generate(ids, **GREEDY))
+
+
+# ---- num_levels: 0 does all that nanogpt does ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prompt_lookup_num_tokens": 3},
+        {"cache_implementation": "static"},
+        {"prefill_chunk_size": 4},
+        {"num_beams": 3},
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_without_levels_generation_is_that_of_nanogpt(options):
+    flat, baseline = flat_and_nanogpt()
+    ids = random_ids(flat, 1, 11)
+    expected = baseline.generate(ids, **GREEDY | options)
+    assert torch.equal(flat.generate(ids, **GREEDY | options), expected)
+    assert torch.equal(flat.generate(ids, assistant_model=baseline, **GREEDY), baseline.generate(ids, **GREEDY))
+    assert torch.equal(baseline.generate(ids, assistant_model=flat, **GREEDY), baseline.generate(ids, **GREEDY))
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_without_levels_prompts_are_batched_continuously(attention):
+    flat, _ = flat_and_nanogpt(attn_implementation=attention)
+    prompts = [[5, 9, 11, 30, 7], [3, 40, 22, 8, 17, 6, 33]]
+    plain = [flat.generate(torch.tensor([prompt]), **GREEDY)[0, len(prompt) :].tolist() for prompt in prompts]
+    found = flat.generate_batch(
+        prompts,
+        generation_config=GenerationConfig(max_new_tokens=8, do_sample=False, eos_token_id=-1, pad_token_id=0),
+        continuous_batching_config=ContinuousBatchingConfig(num_blocks=16, max_batch_tokens=64, block_size=32),
+    )
+    assert [output.generated_tokens for output in found.values()] == plain
+
+
+FLAGS = (
+    "_supports_flash_attn",
+    "_supports_flex_attn",
+    "_supports_sdpa",
+    "_supports_attention_backend",
+    "_can_compile_fullgraph",
+    "_is_stateful",
+)
+
+
+@pytest.mark.parametrize("model_class", [ConvGptModel, ConvGptForCausalLM, ConvGptForSequenceClassification])
+def test_flags_say_what_a_model_can_do(model_class):
+    _, baseline = flat_and_nanogpt()
+    flat = conv_gpt(model_class, num_levels=0)
+    assert [getattr(flat, name) for name in FLAGS] == [getattr(baseline, name) for name in FLAGS]
+    with_levels = conv_gpt(model_class, num_levels=1)
+    assert [getattr(with_levels, name) for name in FLAGS] == [False, False, True, False, False, True]
+    assert not model_class.is_backend_compatible()  # engines ask the class, which does not know the levels
+
+
+@torch.no_grad()
+def test_without_levels_a_step_compiles_into_one_graph():
+    flat, _ = flat_and_nanogpt()
+    ids = random_ids(flat, 2, 9)
+    compiled = torch.compile(flat, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(ids).logits, flat(ids).logits)
+    cache = StaticCache(config=flat.config, max_cache_len=16)
+    first = compiled(ids, past_key_values=cache).logits
+    second = compiled(ids[:, :1], past_key_values=cache).logits
+    expected = flat(torch.cat([ids, ids[:, :1]], dim=1)).logits
+    torch.testing.assert_close(torch.cat([first, second], dim=1), expected)
+
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+
+
+def test_other_attention_is_refused_where_there_are_levels():
+    AttentionInterface.register("mine", sdpa_attention_forward)
+    AttentionMaskInterface.register("mine", sdpa_mask)
+    for name in ("mine", "flash_attention_2", "flex_attention", "paged|eager"):
+        message = rf"attn_implementation is '{name.replace('|', '.')}'; allowed where num_levels is 1: eager, sdpa"
+        model = conv_gpt(num_levels=1)
+        with pytest.raises(ValueError, match=message):
+            model.set_attn_implementation(name)
+        with pytest.raises(ValueError, match=message):
+            conv_gpt(num_levels=1, attn_implementation=name)
+        model.config._attn_implementation = name
+        with pytest.raises(ValueError, match=message):
+            model(torch.tensor([[1, 2, 3]]))
+    flat, baseline = flat_and_nanogpt(attn_implementation="mine")
+    ids, mask = random_ids(flat, 2, 9), left_padding_mask([0, 4], 9)
+    torch.testing.assert_close(flat(ids, mask).logits, baseline(ids, mask).logits)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@torch.no_grad()
+def test_without_levels_masks_and_attention_are_those_of_nanogpt(attention):
+    flat, baseline = flat_and_nanogpt(attn_implementation=attention)
+    baseline.set_attn_implementation(attention)
+    ids = random_ids(flat, 2, 9)
+    four = torch.ones(2, 1, 9, 9, dtype=torch.bool).tril()
+    for mask in (None, left_padding_mask([0, 4], 9), four):
+        for options in ({}, {"is_causal": False}):
+            expected = baseline(ids, mask, **options).logits
+            torch.testing.assert_close(flat(ids, mask, **options).logits, expected)
+
+
+@EVERY_LEVEL
+def test_attention_both_ways_and_ready_masks_are_refused(shape):
+    model = conv_gpt(**shape)
+    ids = random_ids(model, 1, 9)
+    with pytest.raises(ValueError, match="is_causal is False; allowed where num_levels is .: True"):
+        model(ids, is_causal=False)
+    torch.testing.assert_close(model(ids, is_causal=True).logits, model(ids).logits)
+    model.config.is_causal = False
+    with pytest.raises(ValueError, match="is_causal is False; allowed where num_levels is .: True"):
+        model(ids)
+    model.config.is_causal = True
+    for mask in (torch.ones(1, 9, 9), torch.ones(1, 1, 9, 9)):
+        with pytest.raises(ValueError, match=f"attention_mask has {mask.ndim} dimensions; allowed: 2"):
+            model(ids, mask)
+    with pytest.raises(ValueError, match="attention_mask is a dict; allowed where num_levels is .: a tensor of 2"):
+        model(ids, {"full_attention": torch.ones(1, 1, 9, 9)})
+
+
+@EVERY_LEVEL
+def test_tracing_is_refused(shape):
+    model = conv_gpt(**shape, return_dict=False)
+    with pytest.raises(NotImplementedError, match=r"torch.jit.trace .* allowed: the model itself"):
+        torch.jit.trace(model, (random_ids(model, 1, 9),), strict=False, check_trace=False)
+
+
+# ---- several devices -----------------------------------------------------------------------------------------------
+
+
+def offloaded(model, how, folder):
+    """The model with its weights elsewhere, as accelerate does it."""
+    if how == "cpu_offload":
+        cpu_offload(model, execution_device="cpu")
+    elif how == "disk_offload":
+        disk_offload(model, folder, execution_device="cpu")
+    else:
+        names = [f"transformer.{name}" for name, _ in model.transformer.named_children()]
+        blocks = [f"transformer.h.{index}" for index in range(len(model.transformer.h))]
+        places = [name for name in [*names, *blocks, "lm_head"] if name != "transformer.h"]
+        device_map = {name: ("cpu", "disk")[number % 2] for number, name in enumerate(places)}
+        device_map["lm_head"] = device_map["transformer.wte"]  # one tensor
+        dispatch_model(model, device_map, main_device="cpu", offload_dir=folder, force_hooks=True)
+    return model
+
+
+@pytest.mark.parametrize("how", ["cpu_offload", "disk_offload", "mixed map"])
+@pytest.mark.parametrize("shape", [*LEVELS.values(), {"num_levels": 0}], ids=str)
+@torch.no_grad()
+def test_offloaded_weights_change_nothing(shape, how, tmp_path):
+    model = conv_gpt(**shape)
+    ids, mask = random_ids(model, 2, 13), left_padding_mask([0, 4], 13)
+    expected = model(ids).logits, model(ids, mask).logits, model.generate(ids, attention_mask=mask, **GREEDY)
+    model = offloaded(model, how, tmp_path)
+    found = model(ids).logits, model(ids, mask).logits, model.generate(ids, attention_mask=mask, **GREEDY)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("shape", [*LEVELS.values(), {"num_levels": 0}], ids=str)
+@torch.no_grad()
+def test_a_model_from_a_folder_can_stay_on_disk(shape, tmp_path):
+    model = conv_gpt(**shape)
+    model.save_pretrained(tmp_path / "model")
+    loaded = ConvGptForCausalLM.from_pretrained(
+        tmp_path / "model", device_map={"": "disk"}, offload_folder=tmp_path / "weights"
+    )
+    ids = random_ids(model, 2, 13)
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
+
+
+def spread_out(model):
+    """Put the parts of a model of fake tensors on two devices in turn, as accelerate does it: inputs move to them.
+
+    Of the kinds of devices that a build of torch lacks, only "lazy" lets fake tensors be made contiguous.
+    """
+    model.lm_head.weight = model.transformer.wte.weight = torch.nn.Parameter(torch.empty(50, 32, device="lazy:0"))
+    homes = {"compressors": 1, "expanders": 0, "wpe": 1, "ln_f": 1}
+    for name, module in model.named_modules():
+        part, index, *_ = [*name.removeprefix("transformer.").split("."), "", ""]
+        device = f"lazy:{int(index) % 2 if part == 'h' and index else homes.get(part, 0)}"
+        for own, parameter in module.named_parameters(recurse=False):
+            if parameter.device.type != "lazy":
+                setattr(module, own, torch.nn.Parameter(torch.empty(parameter.shape, device=device)))
+        if module not in (model, model.transformer, model.transformer.h):
+            add_hook_to_module(module, AlignDevicesHook(execution_device=device, skip_keys="past_key_values"))
+    return model
+
+
+@pytest.mark.parametrize("shape", [*LEVELS.values(), {"num_levels": 0}], ids=str)
+@torch.no_grad()
+def test_the_blocks_of_a_level_may_lie_on_several_devices(shape):
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = spread_out(ConvGptForCausalLM(ConvGptConfig(**SIZES | shape, num_hidden_layers=8)).eval())
+        ids = torch.zeros(2, 13, dtype=torch.long, device="lazy:0")
+        cache = model(ids, use_cache=True).past_key_values
+        for _ in range(7):
+            outputs = model(ids[:, :1], past_key_values=cache, use_cache=True)
+        assert outputs.logits.shape == (2, 1, 50)
+        # rows with padding, as compiled code takes them: fake tensors have no values to look at
+        real, seen = torch.ones_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0])
+        model.transformer.first_chunk = lambda *_: RaggedChunk.padded(real, seen, static=True)
+        assert model(ids, use_cache=False).logits.shape == (2, 13, 50)
