@@ -145,7 +145,7 @@ class NanoGptAttention(nn.Module):
         query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        return query, key, value
+        return query, key.to(query.dtype), value.to(query.dtype)  # a cache may have been made more precise, or less
 
     def forward(
         self,

@@ -1,6 +1,10 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """conv_gpt as others use it: all of `generate()`, other attention, Trainer, several devices, other modes and types."""
 
+import copy
+import itertools
+from itertools import pairwise
+
 import pytest
 import torch
 from accelerate import cpu_offload, disk_offload, dispatch_model
@@ -10,9 +14,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import (
     AttentionInterface,
     AttentionMaskInterface,
+    AutoModelForCausalLM,
     ContinuousBatchingConfig,
     GenerationConfig,
     StaticCache,
+    Trainer,
+    TrainingArguments,
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -23,7 +30,7 @@ from hf_variants.gpt.groups_conv_gpt import RaggedChunk
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM, ConvGptForSequenceClassification, ConvGptModel
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
 from tests.decoders import left_padding_mask, random_ids
-from tests.models import DECODERS, build
+from tests.models import CONFIGURED_DECODERS, build, named_config
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
 LEVELS = {
@@ -33,7 +40,9 @@ LEVELS = {
     "window": {"num_levels": 1, "local_window": 5},
 }
 EVERY_LEVEL = pytest.mark.parametrize("shape", LEVELS.values(), ids=LEVELS)
-ROWS = pytest.mark.parametrize("row", DECODERS, ids=lambda row: row.model_type)
+DECODERS = pytest.mark.parametrize(
+    ("row", "name"), CONFIGURED_DECODERS, ids=lambda value: getattr(value, "model_type", value)
+)
 GREEDY = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
 
 
@@ -330,3 +339,161 @@ def test_the_blocks_of_a_level_may_lie_on_several_devices(shape):
         real, seen = torch.ones_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0])
         model.transformer.first_chunk = lambda *_: RaggedChunk.padded(real, seen, static=True)
         assert model(ids, use_cache=False).logits.shape == (2, 13, 50)
+
+
+# ---- a cache made otherwise ----------------------------------------------------------------------------------------
+
+
+def configured(row, name, dtype=torch.float64, **options):
+    """A causal model of one of the named configurations."""
+    config = named_config(row.model_type, name, max_position_embeddings=64, **options)
+    return build(row.classes[AutoModelForCausalLM], config, spread=0.15).to(dtype)
+
+
+def autocast():
+    return torch.autocast("cpu", torch.bfloat16)
+
+
+MODES = {"grad": torch.enable_grad, "no_grad": torch.no_grad, "inference": torch.inference_mode, "autocast": autocast}
+ENDS = (17, 40, 41, 42, 60)
+
+
+def going_on(model, ids, mask, cache, ends):
+    """Logits `(batch, seq, vocab)` of the columns from the first of `ends` to the last, chunk by chunk."""
+    parts = []
+    for begin, end in pairwise(ends):
+        outputs = model(ids[:, begin:end], mask[:, :end], past_key_values=cache, use_cache=True)
+        cache = outputs.past_key_values
+        parts.append(outputs.logits)
+    return torch.cat(parts, dim=1)
+
+
+def prompts(model, padded):
+    """Ids and a mask, with padding before and inside rows or none at all."""
+    ids, mask = random_ids(model, 3, ENDS[-1]), torch.ones(3, ENDS[-1], dtype=torch.long)
+    if padded:
+        mask[0, :5] = mask[1, 9:21] = mask[2, 41] = 0
+    return ids, mask
+
+
+@DECODERS
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
+def test_a_cache_of_one_mode_goes_on_in_another(row, name, padded):
+    model = configured(row, name, torch.float32)
+    ids, mask = prompts(model, padded)
+    whole = model(ids, mask, use_cache=False).logits[:, ENDS[0] :]
+    real = mask[:, ENDS[0] :].bool()
+    for first, second in itertools.product(MODES, repeat=2):
+        with MODES[first]():
+            cache = model(ids[:, : ENDS[0]], mask[:, : ENDS[0]], use_cache=True).past_key_values
+        with MODES[second]():
+            found = going_on(model, ids, mask, cache, ENDS)
+        allowed = 0.15 if "autocast" in (first, second) else 1e-4
+        assert (found.float() - whole)[real].abs().max() < allowed * whole.std(), (first, second)
+        if found.requires_grad:
+            model.zero_grad()
+            found[real].float().square().mean().backward()
+            assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None), (first, second)
+
+
+@DECODERS
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
+def test_going_on_without_gradients_leaves_those_of_the_prompt(row, name, padded):
+    model = configured(row, name)
+    ids, mask = prompts(model, padded)
+    gradients = []
+    for mode in (None, torch.no_grad, torch.inference_mode):
+        model.zero_grad()
+        prompt = model(ids[:, :17], mask[:, :17], use_cache=True)
+        if mode is not None:
+            with mode():
+                going_on(model, ids, mask, prompt.past_key_values, ENDS)
+        prompt.logits[mask[:, :17].bool()].square().mean().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    torch.testing.assert_close(gradients[1:], [gradients[0]] * 2)
+
+
+@DECODERS
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@torch.no_grad()
+def test_a_cache_of_one_precision_goes_on_in_another(row, name, padded, attention):
+    model = configured(row, name, attn_implementation=attention)
+    ids, mask = prompts(model, padded)
+    expected = model(ids, mask, use_cache=False).logits[:, ENDS[0] :]
+    real = mask[:, ENDS[0] :].bool()
+    for first, second in itertools.permutations((torch.float64, torch.float32, torch.bfloat16, torch.float16), 2):
+        begin = copy.deepcopy(model).to(first)
+        cache = begin(ids[:, : ENDS[0]], mask[:, : ENDS[0]], use_cache=True).past_key_values
+        found = going_on(copy.deepcopy(model).to(second), ids, mask, cache, ENDS)
+        assert found.dtype == second
+        allowed = 64 * max(torch.finfo(first).eps, torch.finfo(second).eps) * expected.std()
+        assert (found - expected)[real].abs().max() < allowed, (first, second)
+
+
+# ---- Trainer -------------------------------------------------------------------------------------------------------
+
+HORIZONS = pytest.mark.parametrize("horizon", [1, 2, 4, 8])
+
+
+def arguments(folder, **options):
+    defaults = {"report_to": [], "use_cpu": True, "disable_tqdm": True, "save_strategy": "no", "max_grad_norm": 1e9}
+    return TrainingArguments(str(folder), **defaults | options)
+
+
+def examples(lengths, longest=24):
+    """Rows of so many tokens, filled up to one length with padding that has no label."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for length in lengths:
+        ids = torch.randint(1, 50, (longest,), generator=generator)
+        real = torch.arange(longest) < length
+        rows.append({"input_ids": ids, "attention_mask": real.long(), "labels": ids.masked_fill(~real, -100)})
+    return rows
+
+
+def stacked(rows):
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+@HORIZONS
+def test_trainer_evaluates_the_loss_of_the_model(horizon, tmp_path):
+    model = conv_gpt(num_levels=1, prediction_horizon=horizon)
+    rows = examples([24, 24, 17, 11])
+    options = arguments(tmp_path, per_device_eval_batch_size=4)
+    with torch.no_grad():
+        expected = model(**stacked(rows)).loss.item()
+    assert Trainer(model, options, eval_dataset=rows).evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@HORIZONS
+def test_gradients_accumulate_to_the_mean_of_tokens_or_of_batches(horizon, tmp_path):
+    """With a horizon of 1 labels count alike; with another, batches do: Trainer counts labels for 1 alone."""
+    rows = examples([24, 13, 9, 20, 24, 16, 11, 15])
+    model = conv_gpt(num_levels=1, prediction_horizon=horizon)
+    if horizon == 1:
+        model(**stacked(rows)).loss.backward()
+    else:
+        sum(model(**stacked(rows[start : start + 2])).loss for start in range(0, 8, 2)).div(4).backward()
+    expected = torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item()
+    model.zero_grad()
+    options = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4, "max_steps": 1, "logging_steps": 1}
+    trainer = Trainer(model, arguments(tmp_path, train_sampling_strategy="sequential", **options), train_dataset=rows)
+    trainer.train()
+    found = next(entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry)
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+@HORIZONS
+@pytest.mark.parametrize("levels", [0, 1])
+def test_shifted_labels_of_the_caller_come_first(horizon, levels):
+    model = conv_gpt(num_levels=levels, prediction_horizon=horizon)
+    ids = random_ids(model, 2, 20)
+    own = torch.full_like(ids, -100)
+    own[:, :-horizon] = ids[:, horizon:]
+    expected = model(ids, labels=ids).loss
+    torch.testing.assert_close(model(ids, shift_labels=own).loss, expected)
+    torch.testing.assert_close(model(ids, labels=ids * 0, shift_labels=own).loss, expected)
+    own[0] = -100  # not what the labels would give
+    changed = torch.nn.functional.cross_entropy(model(ids).logits[1, :-horizon], ids[1, horizon:])
+    torch.testing.assert_close(model(ids, labels=ids, shift_labels=own).loss, changed)
