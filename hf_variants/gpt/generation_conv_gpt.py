@@ -29,14 +29,19 @@ class ConvGptGenerationMixin:
     transformer: nn.Module
     lm_head: nn.Linear
 
-    def _validate_generation_mode(self, generation_mode: GenerationMode, *args: Any, **kwargs: Any) -> None:
+    def _validate_generation_mode(
+        self, generation_mode: GenerationMode, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> None:
         # Called by `generate` before anything else is done.
-        if self.config.num_levels and generation_mode in REFUSED_MODES:
+        asked = generation_mode
+        if generation_config.prompt_lookup_num_tokens is not None:  # in beam search transformers would ignore it
+            asked = GenerationMode.ASSISTED_GENERATION
+        if self.config.num_levels and asked in REFUSED_MODES:
             raise NotImplementedError(
-                f"{REFUSED_MODES[generation_mode]}; allowed where num_levels is {self.config.num_levels}: greedy "
-                "search, sampling and beam search"
+                f"{REFUSED_MODES[asked]}; allowed where num_levels is {self.config.num_levels}: greedy search, "
+                "sampling and beam search"
             )
-        super()._validate_generation_mode(generation_mode, *args, **kwargs)
+        super()._validate_generation_mode(generation_mode, generation_config, *args, **kwargs)
 
     def _prepare_cache_for_generation(
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any

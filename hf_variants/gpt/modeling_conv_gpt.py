@@ -145,6 +145,7 @@ class ConvGptExpander(nn.Module):
         return expanded.view(len(expanded), -1, self.hidden_size)
 
 
+# trf-ignore: TRF013 (the models that derive from this one call `post_init`)
 class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
     """What all conv_gpt models share."""
 
@@ -225,7 +226,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         self.check_inputs(attention_mask, past_key_values)
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
         chunk = self.first_chunk(stream, attention_mask, position_ids, past_key_values)
-        mask = self.finest_mask(stream, chunk, attention_mask, position_ids, past_key_values)
+        mask = self.finest_mask(stream, chunk, attention_mask, position_ids, past_key_values, **kwargs)
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         cache = past_key_values
         if use_cache and cache is None and not getattr(chunk, "packed", False):
@@ -310,10 +311,11 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         attention_mask: torch.Tensor | None,
         position_ids: torch.LongTensor | None,
         past_key_values: Cache | None,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> torch.Tensor | None:
         """Return the attention mask of the finest level."""
         window = self.config.local_window
-        if self.goes_by_blocks(0, chunk):
+        if self.goes_by_blocks(0, chunk, **kwargs):
             return block_mask(chunk.length, window, stream.device)
         kept = 0 if window is None or past_key_values is None else past_key_values.kept
         if window is not None and isinstance(chunk, UniformChunk):
@@ -327,17 +329,20 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         overlay = None if window is None else sliding_window_overlay(window)
         return self.make_mask(stream, attention_mask, position_ids, past_key_values, overlay)
 
-    def goes_by_blocks(self, level: int, chunk: Chunk) -> bool:
-        """Return whether local attention at a level is worked out block by block."""
+    def goes_by_blocks(self, level: int, chunk: Chunk, **kwargs: Unpack[TransformersKwargs]) -> bool:
+        """Return whether local attention goes block by block at a level: not where its weights are asked for."""
         window = self.config.local_window
         if window is None or level == self.config.num_levels or not isinstance(chunk, UniformChunk):
             return False
-        return chunk.seen == 0 and chunk.length > 2 * window
+        weights = kwargs.get("output_attentions", getattr(self.config, "output_attentions", False))
+        return chunk.seen == 0 and chunk.length > 2 * window and not weights
 
-    def coarse_mask(self, level: int, stream: torch.Tensor, chunk: Chunk, cached: bool) -> torch.Tensor | None:
+    def coarse_mask(
+        self, level: int, stream: torch.Tensor, chunk: Chunk, cached: bool, **kwargs: Unpack[TransformersKwargs]
+    ) -> torch.Tensor | None:
         """Return who sees whom at a coarse level, bool, or None for everything up to itself."""
         window = self.config.local_window if level < self.config.num_levels else None
-        if self.goes_by_blocks(level, chunk):
+        if self.goes_by_blocks(level, chunk, **kwargs):
             return block_mask(chunk.length, window, stream.device)
         before = int(torch.as_tensor(chunk.seen).max()) if cached else 0
         return chunk.mask(before + chunk.length, window, stream.device)
@@ -396,7 +401,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compress, run all coarser levels and expand: `(rows, coarse * factor, width)`; see `run_level`."""
         stream = self.compressors[level](windows)
-        mask = self.coarse_mask(level + 1, stream, chunk, cache is not None)
+        mask = self.coarse_mask(level + 1, stream, chunk, cache is not None, **kwargs)
         if cache is not None:
             cache.begin(level + 1, chunk)
         stream, coarse = self.run_level(level + 1, stream, chunk, mask, cache, **kwargs)
