@@ -167,13 +167,13 @@ class ConvGptCache(Cache):
     # ---- for the model ---------------------------------------------------------------------------------------------
 
     def begin(self, level: int, chunk: UniformChunk | RaggedChunk) -> None:
-        """Tell the layers of a level where the tokens of `chunk` belong."""
+        """Tell the layers of a coarse level, or of a finest one with a window, where the tokens of `chunk` belong."""
         layers = [layer for layer, own in zip(self.layers, self.level_of, strict=True) if own == level]
         if level:
             place = chunk.place()
             for layer in layers:
                 layer.place, layer.batch = place, self.batch
-        elif self.window:
+        else:
             moved = None if isinstance(chunk, UniformChunk) else (chunk.order, chunk.real.sum(dim=1))
             for layer in layers:
                 layer.moved = moved

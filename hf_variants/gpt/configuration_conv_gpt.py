@@ -96,7 +96,7 @@ class ConvGptConfig(NanoGptConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {minimum} or more")
         if self.num_levels and not getattr(self, "is_causal", True):
             raise ValueError(
-                f"is_causal is {self.is_causal}; allowed where num_levels is {self.num_levels}: True, convolutions "
+                f"is_causal is {self.is_causal}; allowed: True where num_levels is {self.num_levels}, for convolutions "
                 "stay causal"
             )
         if self.local_window is not None and self.num_levels == 0:

@@ -172,7 +172,8 @@ class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
         Raises:
             ValueError: there are levels, and it is not one that takes their masks.
         """
-        self.check_attention(requested_attention)
+        if requested_attention in ALL_ATTENTION_FUNCTIONS.valid_keys():  # transformers has a message for all others
+            self.check_attention(requested_attention)
         return super().get_correct_attn_implementation(requested_attention, is_init_check)
 
     def check_attention(self, implementation: str | None) -> None:
@@ -235,7 +236,8 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
             kwargs["position_ids"] = position_ids
         elif cache is not None:
             cache.batch = len(stream)
-            cache.begin(0, chunk)
+            if self.config.local_window is not None:
+                cache.begin(0, chunk)
         stream, coarse = self.run_level(0, stream, chunk, mask, cache, **kwargs)
         if self.config.num_levels and cache is not None:
             cache.seen = chunk.seen + (chunk.length if isinstance(chunk, UniformChunk) else chunk.real.sum(dim=1))
@@ -275,7 +277,10 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
                 "counted from the first real token"
             )
         if not getattr(self.config, "is_causal", True):  # for this call alone, if it was an argument
-            raise ValueError(f"is_causal is {self.config.is_causal}; allowed where num_levels is {levels}: True")
+            raise ValueError(
+                f"is_causal is {self.config.is_causal}; allowed: True where num_levels is {levels}, for convolutions "
+                "stay causal"
+            )
         self.check_attention(self.config._attn_implementation)
 
     def first_chunk(

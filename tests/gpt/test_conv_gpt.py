@@ -446,7 +446,7 @@ def test_blocks_and_tokens_are_not_confused():
         ({"num_attention_heads": 5}, "num_attention_heads is 5; allowed: a divisor of hidden_size"),
         ({"level_heads": [6, 6, 6, 5]}, "allowed at level 3: a divisor of its width, 384"),
         ({"level_heads": [0, 6, 6, 6]}, "allowed at level 0"),
-        ({"is_causal": False}, "is_causal is False; allowed where num_levels is 3: True"),
+        ({"is_causal": False}, "is_causal is False; allowed: True where num_levels is 3"),
         ({"num_levels": "3"}, "num_levels"),
     ],
 )
