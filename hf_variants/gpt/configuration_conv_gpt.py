@@ -96,8 +96,8 @@ class ConvGptConfig(NanoGptConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: {minimum} or more")
         if self.num_levels and not getattr(self, "is_causal", True):
             raise ValueError(
-                f"is_causal is {self.is_causal}; allowed: True where num_levels is {self.num_levels}, for convolutions "
-                "stay causal"
+                f"is_causal is {self.is_causal}; allowed: True where num_levels is {self.num_levels}, for "
+                "convolutions stay causal"
             )
         if self.local_window is not None and self.num_levels == 0:
             raise ValueError("local_window is set and num_levels is 0; allowed: None, the only level is the coarsest")
