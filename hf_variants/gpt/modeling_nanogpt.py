@@ -169,10 +169,11 @@ class NanoGptAttention(nn.Module):
             scaling=self.scaling,
             **kwargs,
         )
+        output = output.reshape(*hidden_states.shape[:-1], -1, self.head_size)  # an engine's may be flat
         return self.finish(output), weights
 
     def finish(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the update of the stream, `(batch, seq, hidden)`, of what attention returned."""
+        """Return the update of the stream, `(batch, seq, hidden)`, of what attention returned, of 4 dimensions."""
         return self.resid_dropout(self.c_proj(output.reshape(*output.shape[:-2], -1)))
 
 
