@@ -18,7 +18,6 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from hf_variants.auto import TABLE
 from tests.models import CONFIGURED, CONFIGURED_DECODERS, batch, build, named_config, outputs
 
 # ---- pages ---------------------------------------------------------------------------------------------------------
@@ -103,13 +102,6 @@ def test_a_registered_attention_function_is_called_or_refused_by_name(row, name,
     model.set_attn_implementation(registered)
     torch.testing.assert_close(outputs(model, inputs), expected, atol=1e-5, rtol=1e-5)
     assert CALLED
-
-
-@pytest.mark.parametrize("row", TABLE, ids=one)
-def test_engines_are_told_which_classes_they_can_run(row):
-    """vLLM asks the class. What it may not run has levels, similarities, or no attention."""
-    fits = row.model_type in ("minbert", "highway_bert", "nanogpt", "progressive_gpt")
-    assert {model_class.is_backend_compatible() for model_class in row.classes.values()} == {fits}
 
 
 # ---- compiled and traced -------------------------------------------------------------------------------------------

@@ -209,6 +209,10 @@ def test_flex_attention_takes_the_same_masks(row, name):
     expected = states(model, inputs, inputs["attention_mask"])
     model.set_attn_implementation("flex_attention")
     torch.testing.assert_close(states(model, inputs, inputs["attention_mask"].bool()), expected, atol=1e-4, rtol=1e-4)
+    ready = who_sees_whom(inputs["attention_mask"], (row, name) in CONFIGURED_DECODERS)
+    for wrong in (ready, torch.zeros(ready.shape).masked_fill(~ready, -torch.inf)):
+        with pytest.raises(ValueError, match="4 dimensions; allowed with flex_attention: 2"):
+            states(model, inputs, wrong)
 
 
 @CONFIGURATIONS

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.masking_utils import create_bidirectional_mask
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
@@ -133,24 +133,25 @@ def ready_mask(
     scores, which are of `dtype`.
 
     Raises:
-        ValueError: the mask has another number of dimensions, is of another type, or flash attention can't take it.
+        ValueError: the mask has another number of dimensions, is of another type, or flash or flex attention is set.
     """
     if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 2:
         return attention_mask
     if attention_mask.ndim != 4:
         raise ValueError(f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2 or 4")
     implementation = config._attn_implementation
-    if "flash" in implementation:
+    if "flash" in implementation or "flex" in implementation:
         raise ValueError(f"attention_mask has 4 dimensions; allowed with {implementation}: 2")
     if attention_mask.dtype != torch.bool and not attention_mask.is_floating_point():
         raise ValueError(
             f"attention_mask has 4 dimensions and is of {attention_mask.dtype}; allowed: torch.bool or floating point"
         )
-    if attention_mask.dtype != torch.bool:
-        return attention_mask.to(dtype)
-    if implementation == "flex_attention":  # adds what it is given
-        return torch.zeros_like(attention_mask, dtype=dtype).masked_fill(~attention_mask, torch.finfo(dtype).min)
-    return attention_mask
+    return attention_mask if attention_mask.dtype == torch.bool else attention_mask.to(dtype)
+
+
+def is_engines(implementation: str) -> bool:
+    """Return whether attention is that of an engine, such as vLLM: it needs no masks, so transformers makes none."""
+    return implementation.removeprefix("paged|") not in ALL_MASK_ATTENTION_FUNCTIONS.valid_keys()
 
 
 def eager_attention_forward(
@@ -382,6 +383,25 @@ class MinBertPreTrainedModel(PreTrainedModel):
     # Parts of BERT's pretraining that have no place here, and a buffer of old checkpoints.
     _keys_to_ignore_on_load_unexpected = [r"(^|\.)embeddings\.position_ids$", r"^cls\."]
 
+    def engine_problem(self) -> str | None:
+        """Return why an engine that brings its own attention would run this model wrongly, None where it would not."""
+        return None if self._supports_attention_backend else "it would compute something else"
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Return the attention to use.
+
+        Raises:
+            ValueError: transformers doesn't know it, or an engine brings it that would run this model wrongly.
+        """
+        implementation = super().get_correct_attn_implementation(requested_attention, is_init_check)
+        problem = self.engine_problem()
+        if problem is not None and is_engines(implementation):
+            raise ValueError(
+                f"{type(self).__name__} can't run in an engine: {problem}. attn_implementation is {implementation}; "
+                "allowed: eager, sdpa and others that transformers makes masks for"
+            )
+        return implementation
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -530,6 +550,7 @@ class MinBertForSequenceClassification(MinBertPreTrainedModel):
     """The encoder with a classifier (or a regression) on the pooled first token."""
 
     model_class: type[MinBertModel] = MinBertModel
+    _supports_attention_backend = False  # vLLM's classifier leaves the pooler out
 
     def __init__(self, config: MinBertConfig):
         super().__init__(config)

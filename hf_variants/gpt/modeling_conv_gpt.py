@@ -42,6 +42,7 @@ from .modeling_nanogpt import (
     NanoGptModel,
     NanoGptPreTrainedModel,
     eager_attention_forward,
+    is_engines,
 )
 
 Chunk = UniformChunk | RaggedChunk
@@ -91,7 +92,7 @@ class ConvGptAttention(NanoGptAttention):
         dropout = self.attn_dropout.p if self.training else 0.0
         output, _ = attention_interface(self, query, key, value, mask, dropout=dropout, scaling=self.scaling, **kwargs)
         output = output.reshape(batch, blocks * window, *output.shape[2:])
-        return self.finish(output[:, :length].contiguous()), None
+        return self.finish(output[:, :length].contiguous().flatten(2)), None
 
 
 def _blocks(states: torch.Tensor, missing: int, window: int) -> torch.Tensor:
@@ -172,7 +173,8 @@ class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
         Raises:
             ValueError: there are levels, and it is not one that takes their masks.
         """
-        if requested_attention in ALL_ATTENTION_FUNCTIONS.valid_keys():  # transformers has a message for all others
+        # for all others transformers, and for an engine's nanogpt, have a message
+        if requested_attention in ALL_ATTENTION_FUNCTIONS.valid_keys() and not is_engines(requested_attention):
             self.check_attention(requested_attention)
         return super().get_correct_attn_implementation(requested_attention, is_init_check)
 

@@ -18,7 +18,11 @@ from torch import nn
 from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.masking_utils import create_causal_mask, packed_sequence_mask_function
+from transformers.masking_utils import (
+    ALL_MASK_ATTENTION_FUNCTIONS,
+    create_causal_mask,
+    packed_sequence_mask_function,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
@@ -45,24 +49,25 @@ def ready_mask(
     scores, which are of `dtype`.
 
     Raises:
-        ValueError: the mask has another number of dimensions, is of another type, or flash attention can't take it.
+        ValueError: the mask has another number of dimensions, is of another type, or flash or flex attention is set.
     """
     if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 2:
         return attention_mask
     if attention_mask.ndim != 4:
         raise ValueError(f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2 or 4")
     implementation = config._attn_implementation
-    if "flash" in implementation:
+    if "flash" in implementation or "flex" in implementation:
         raise ValueError(f"attention_mask has 4 dimensions; allowed with {implementation}: 2")
     if attention_mask.dtype != torch.bool and not attention_mask.is_floating_point():
         raise ValueError(
             f"attention_mask has 4 dimensions and is of {attention_mask.dtype}; allowed: torch.bool or floating point"
         )
-    if attention_mask.dtype != torch.bool:
-        return attention_mask.to(dtype)
-    if implementation == "flex_attention":  # adds what it is given
-        return torch.zeros_like(attention_mask, dtype=dtype).masked_fill(~attention_mask, torch.finfo(dtype).min)
-    return attention_mask
+    return attention_mask if attention_mask.dtype == torch.bool else attention_mask.to(dtype)
+
+
+def is_engines(implementation: str) -> bool:
+    """Return whether attention is that of an engine, such as vLLM: it needs no masks, so transformers makes none."""
+    return implementation.removeprefix("paged|") not in ALL_MASK_ATTENTION_FUNCTIONS.valid_keys()
 
 
 def eager_attention_forward(
@@ -169,12 +174,12 @@ class NanoGptAttention(nn.Module):
             scaling=self.scaling,
             **kwargs,
         )
-        output = output.reshape(*hidden_states.shape[:-1], -1, self.head_size)  # an engine's may be flat
-        return self.finish(output), weights
+        # whatever its shape: an engine's may be flat
+        return self.finish(output.reshape(*hidden_states.shape[:-1], -1)), weights
 
     def finish(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the update of the stream, `(batch, seq, hidden)`, of what attention returned, of 4 dimensions."""
-        return self.resid_dropout(self.c_proj(output.reshape(*output.shape[:-2], -1)))
+        """Return the update of the stream, `(batch, seq, hidden)`, from the results of all heads, of that shape."""
+        return self.resid_dropout(self.c_proj(output))
 
 
 class NanoGptBlock(GradientCheckpointingLayer):
@@ -222,6 +227,25 @@ class NanoGptPreTrainedModel(PreTrainedModel):
     _can_record_outputs = {"hidden_states": NanoGptBlock, "attentions": NanoGptAttention}
     # Buffers of old GPT-2 checkpoints. Searched for anywhere in a name: without the dot, c_attn.bias is one as well.
     _keys_to_ignore_on_load_unexpected = [r"\.attn\.bias$", r"\.attn\.masked_bias$"]
+
+    def engine_problem(self) -> str | None:
+        """Return why an engine that brings its own attention would run this model wrongly, None where it would not."""
+        return None if self._supports_attention_backend else "it would compute something else"
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Return the attention to use.
+
+        Raises:
+            ValueError: transformers doesn't know it, or an engine brings it that would run this model wrongly.
+        """
+        implementation = super().get_correct_attn_implementation(requested_attention, is_init_check)
+        problem = self.engine_problem()
+        if problem is not None and is_engines(implementation):
+            raise ValueError(
+                f"{type(self).__name__} can't run in an engine: {problem}. attn_implementation is {implementation}; "
+                "allowed: eager, sdpa and others that transformers makes masks for"
+            )
+        return implementation
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -467,6 +491,7 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
     """The decoder with a classifier (or a regression) on each row's last real token."""
 
     model_class: type[NanoGptModel] = NanoGptModel
+    _supports_attention_backend = False  # vLLM's classifier reads the first token
 
     def __init__(self, config: NanoGptConfig):
         super().__init__(config)

@@ -30,6 +30,12 @@ class ProgressiveGptPreTrainedModel(NanoGptPreTrainedModel):
 
     config: ProgressiveGptConfig
 
+    def engine_problem(self) -> str | None:
+        layers, blocks = self.config.num_hidden_layers, self.config.num_blocks
+        if blocks < layers:
+            return f"it has keys and values for one layer per block; num_blocks is {blocks}, allowed there: {layers}"
+        return super().engine_problem()
+
 
 class ProgressiveGptModel(ProgressiveGptPreTrainedModel, NanoGptModel):
     """The decoder without a head."""

@@ -158,6 +158,10 @@ class BiGRUPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["BiGRULayer"]
     _can_record_outputs = {"hidden_states": BiGRULayer}
 
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return False  # there is none; engines that bring theirs ask
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise like Keras: embeddings uniform, matrices Glorot-uniform, recurrent ones orthogonal, biases 0."""
