@@ -30,6 +30,7 @@ from tests.grown import (
     zero_gradients,
 )
 from tests.models import build, find_row, tiny_config
+from tests.sameness import assert_same_outputs, assert_same_weights
 
 # ---- which layer comes from where ----------------------------------------------------------------------------------
 
@@ -284,7 +285,8 @@ def test_a_scale_goes_from_nothing_to_a_copy_and_folds_into_the_weights(make, tm
     assert not any(module._forward_hooks for module in model.modules())
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path, dtype=torch.float64).eval()
-    assert torch.equal(logits(again), logits(model))
+    assert_same_weights(again.state_dict(), model.state_dict())
+    assert_same_outputs(logits(again), logits(model))
     growth.fold_scale(model)  # nothing to do any more
     with pytest.raises(ValueError, match="no gradual layers"):
         growth.set_scale(model, 0.5)

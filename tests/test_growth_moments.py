@@ -19,6 +19,7 @@ from tests.grown import (
     train_step,
 )
 from tests.models import build, find_row
+from tests.sameness import assert_same_model
 
 # ---- what Adam knows -----------------------------------------------------------------------------------------------
 
@@ -130,7 +131,7 @@ def test_a_model_of_any_blocks_is_a_nanogpt_and_a_gpt2(blocks, auto, tmp_path):
             each.save_pretrained(tmp_path / name)
             again, report = auto.from_pretrained(tmp_path / name, output_loading_info=True)
             assert type(again) is type(each) and not any(report.values())
-            assert torch.equal(again.eval()(**inputs)[0], each(**inputs)[0])
+            assert_same_model(again.eval(), each, **inputs)
     assert converted["gpt2"].config.eos_token_id == 7 and converted["gpt2"].config.bos_token_id is None
     assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in converted["gpt2"].parameters()}
     again = growth.to_gpt2(converted["nanogpt"])

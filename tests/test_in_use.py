@@ -26,6 +26,7 @@ from transformers import (
 from hf_variants.experiments.load_check import TASKS
 from tests.folders import OPTIONS, PIPELINES, model_with_tokenizer, sample_texts
 from tests.models import HEADS, outputs
+from tests.sameness import SCORES, assert_same_outputs
 
 LINES = [line.lower() for line in topics["assert"].splitlines() if len(line) > 20][:8]
 
@@ -80,18 +81,18 @@ def test_trainer_trains_and_evaluates(row, auto, tmp_path):
 
 
 def as_features(answer: Any, output: torch.Tensor, **_: Any) -> None:
-    torch.testing.assert_close(torch.tensor(answer[0])[: len(output)], output)  # the rest is padding of the batch
+    assert_same_outputs(torch.tensor(answer[0])[: len(output)], output)  # the rest is padding of the batch
 
 
 def as_filled(answer: Any, output: torch.Tensor, ids: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> None:
     scores = output[ids == tokenizer.mask_token_id][0].softmax(-1)
     assert [found["token"] for found in answer] == scores.topk(5).indices.tolist()
-    assert [found["score"] for found in answer] == pytest.approx(scores.topk(5).values.tolist())
+    assert [found["score"] for found in answer] == pytest.approx(scores.topk(5).values.tolist(), **SCORES)
 
 
 def as_classes(answer: Any, output: torch.Tensor, **_: Any) -> None:
     expected = {f"LABEL_{label}": score for label, score in enumerate(output.softmax(-1).tolist())}
-    assert {found["label"]: found["score"] for found in answer} == pytest.approx(expected)
+    assert {found["label"]: found["score"] for found in answer} == pytest.approx(expected, **SCORES)
 
 
 def as_token_classes(answer: Any, output: torch.Tensor, ids: torch.Tensor, tokenizer: Any) -> None:
@@ -100,7 +101,7 @@ def as_token_classes(answer: Any, output: torch.Tensor, ids: torch.Tensor, token
     assert [(found["index"], found["entity"]) for found in answer] == [
         (place, f"LABEL_{label}") for place, label in zip(ordinary, labels.tolist(), strict=True)
     ]
-    assert [found["score"] for found in answer] == pytest.approx(scores.tolist())
+    assert [found["score"] for found in answer] == pytest.approx(scores.tolist(), **SCORES)
 
 
 CHECKS = {
@@ -164,5 +165,5 @@ def test_lora_attaches_saves_loads_and_merges(row, auto, tmp_path):
     base = type(model).from_pretrained(tmp_path / "base")
     assert not torch.allclose(all_outputs(base.eval(), inputs), expected, atol=1e-4)
     loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    torch.testing.assert_close(all_outputs(loaded, inputs), expected)
+    assert_same_outputs(all_outputs(loaded, inputs), expected)
     torch.testing.assert_close(all_outputs(loaded.merge_and_unload(), inputs), expected, atol=1e-5, rtol=1e-4)

@@ -20,6 +20,7 @@ from hf_variants.bert.modeling_highway_bert import (
 from hf_variants.bert.modeling_minbert import MinBertForMaskedLM, MinBertModel
 from tests.bert.test_minbert import SIZES, padded_batch, pretrained
 from tests.models import batch, build, outputs, tiny_config
+from tests.sameness import assert_same_model
 
 BERT_PARTS = {"embedding_norm": True, "mlm_transform": True, "tie_word_embeddings": True, "type_vocab_size": 2}
 GATES = [
@@ -223,8 +224,7 @@ def test_a_converted_model_keeps_its_structure_when_saved(tmp_path):
     again, report = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "highway", output_loading_info=True)
     assert type(again) is HighwayBertForMaskedLM and not any(report.values())
     assert again.config.auto_map["AutoModel"] == "modeling_highway_bert.HighwayBertModel"
-    inputs = batch(converted.config)
-    assert torch.equal(outputs(again.eval(), inputs), outputs(converted, inputs))
+    assert_same_model(again.eval(), converted, **batch(converted.config))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from hf_variants.bert.modeling_similarity_bert import (
 )
 from tests.bert.test_minbert import SIZES, padded_batch, pretrained
 from tests.models import batch, build, outputs, tiny_config
+from tests.sameness import assert_same_outputs
 
 SIMILARITIES = ("dot_product", "cosine", "euclidean", "gaussian")
 OPTIONS = {
@@ -449,7 +450,7 @@ def test_a_similarity_survives_export_remote_loading_fine_tuning_and_saving(tmp_
         folder = tmp_path / similarity
         tuned = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "tuned").eval()
         assert tuned.config.attention_similarity == similarity and type(tuned).__module__.startswith("hf_variants")
-        assert torch.equal(outputs(tuned, {"input_ids": ids}), torch.load(folder / "logits.pt", weights_only=True))
+        assert_same_outputs(outputs(tuned, {"input_ids": ids}), torch.load(folder / "logits.pt", weights_only=True))
         name = f"bert.encoder.layer.0.attention.self.{LEARNED_SCALES[similarity]}"
         assert 0 < (tuned.state_dict()[name] - model.state_dict()[name]).abs().max() < 0.01
         assert (folder / "tuned" / "attention_similarity_bert.py").is_file()

@@ -19,6 +19,7 @@ from hf_variants.export import export_folder
 from hf_variants.gru.configuration_bigru import BiGRUConfig
 from hf_variants.gru.modeling_bigru import BiGRUForSequenceClassification
 from tests.models import batch, build, outputs, tiny_config
+from tests.sameness import assert_same_model
 
 TEXTS = ["you are kind", "you are rude, very rude!", "?!"]
 # What one would run who has the folder alone: texts one by one and as a batch, every label's score.
@@ -92,7 +93,7 @@ def test_a_larger_vocabulary(tmp_path):
     model.save_pretrained(tmp_path)
     again = BiGRUForSequenceClassification.from_pretrained(tmp_path)
     inputs["input_ids"] += 20
-    assert torch.equal(outputs(again.eval(), inputs), outputs(model, inputs))
+    assert_same_model(again.eval(), model, **inputs)
 
 
 def test_lora_without_linear_layers_takes_the_embedding():
