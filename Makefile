@@ -12,8 +12,8 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow hunt test-ecosystem test-serving test-min-versions lint conformance bench cards \
-	cards-check site models publish clean
+.PHONY: help demo test test-slow test-kernels hunt test-ecosystem test-serving test-min-versions lint conformance \
+	bench cards cards-check site models publish clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(STAMP) ## run the tests, but for the slow ones
 
 test-slow: $(STAMP) ## run the slow tests (inductor, kills, several processes), and 1 000 examples of every property
 	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem and not serving"
+
+test-kernels: $(STAMP) ## run the tests of models and resumed runs under other code paths, as on other processors
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kernels.py
 
 hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every property
 	$(PYTEST) --hypothesis-profile=new -m hunt

@@ -1,9 +1,9 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Run in a process of its own: loads folders with remote code, as somebody without this package would.
 
-`python -I clean_load.py ROOT …` looks for folders ROOT/AUTO_CLASS that hold a model and `expected.pt`: a batch, the
-first output for it, and perhaps what `generate` and a pipeline made of the model. It needs torch and transformers
-alone, of any version that this package supports (`min_versions.py`).
+`python -I clean_load.py ROOT …` looks for folders ROOT/AUTO_CLASS that hold a model and `expected.pt`: its weights, a
+batch, the first output for it, and perhaps what `generate` and a pipeline made of the model. Besides the files next to
+this one it needs torch and transformers alone, of any version that this package supports (`min_versions.py`).
 """
 
 import os
@@ -16,8 +16,16 @@ sys.modules["hf_variants"] = None  # an editable installation would be found eve
 os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp()
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+sys.path.append(str(Path(__file__).parent))  # at the end: the names there must not hide those of libraries
+
 import torch  # noqa: E402
 import transformers  # noqa: E402
+from sameness import SCORES, assert_same_outputs, assert_same_weights  # noqa: E402
+
+if os.environ.get("UNALIGNED_WEIGHTS"):
+    import unaligned
+
+    unaligned.install()
 
 
 def first(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -26,19 +34,21 @@ def first(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tens
         return model.eval()(**inputs)[0]
 
 
-def assert_equal(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Check equality to the bit; with another version of transformers masks may be made otherwise, then to 1e-6."""
-    close = 1e-6 if os.environ.get("OTHER_VERSION") else 0.0
-    torch.testing.assert_close(found, expected, atol=close, rtol=close)
+def assert_same(model: torch.nn.Module, stored: dict[str, Any]) -> None:
+    """Check that a model has the stored weights and gives the stored output."""
+    assert_same_weights(model, stored["weights"])
+    assert_same_outputs(first(model, stored["inputs"]), stored["expected"])
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Whether a pipeline's answer is the expected one: lists and dictionaries of texts, and of numbers up to 1e-5."""
+    """Whether a pipeline's answer is the expected one: lists and dictionaries of texts, and of numbers as scores."""
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in expected)
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(same, found, expected))
-    return abs(found - expected) < 1e-5 if isinstance(expected, float) else found == expected
+    if isinstance(expected, float):
+        return abs(found - expected) <= max(SCORES["abs"], SCORES["rel"] * abs(expected))
+    return found == expected
 
 
 def check_pipeline(folder: Path, task: str, texts: list[str], options: dict[str, Any], expected: Any) -> None:
@@ -55,11 +65,11 @@ def check_folder(root: Path, name: str, names: list[str]) -> None:
     stored = torch.load(root / name / "expected.pt", weights_only=True)
     model = auto.from_pretrained(root / name, trust_remote_code=True)
     assert "transformers_modules" in type(model).__module__
-    assert_equal(first(model, stored["inputs"]), stored["expected"])
+    assert_same(model, stored)
     model.save_pretrained(again)
     assert {p.name for p in again.glob("*.py")} == {p.name for p in (root / name).glob("*.py")}
     assert transformers.AutoConfig.from_pretrained(again, trust_remote_code=True).auto_map == model.config.auto_map
-    assert_equal(first(auto.from_pretrained(again, trust_remote_code=True), stored["inputs"]), stored["expected"])
+    assert_same(auto.from_pretrained(again, trust_remote_code=True), stored)
     for options, expected in stored.get("generated", ()):
         assert torch.equal(model.generate(**stored["inputs"], **options), expected), options
     for asked in stored.get("pipelines", ()):

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, pipeline
 from hf_variants.auto import Row
 from hf_variants.export import export_folder
 from tests.models import build, char_tokenizer, outputs, tiny_config
+from tests.sameness import tensors_of
 
 CLEAN_LOAD = Path(__file__).with_name("clean_load.py")
 # The pipeline that each Auto class serves. transformers 5 has none that answers questions about a text.
@@ -44,7 +45,7 @@ def sample_texts(task: str) -> list[str]:
 
 
 def write_folder(row: Row, auto: Any, folder: Path) -> Path:
-    """Export a tiny model and its tokenizer, and add `expected.pt`: what it and its pipeline give for a few texts."""
+    """Export a tiny model and its tokenizer, and add `expected.pt`: its weights, and what it and its pipeline give for texts."""
     model, tokenizer = model_with_tokenizer(row, auto)
     source = folder.with_name(f"{folder.name}_source")
     model.save_pretrained(source)
@@ -53,7 +54,7 @@ def write_folder(row: Row, auto: Any, folder: Path) -> Path:
     task = PIPELINES.get(auto.__name__)
     texts = sample_texts(task)
     inputs = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt", return_token_type_ids=False)
-    stored = {"inputs": dict(inputs), "expected": outputs(model, inputs)}
+    stored = {"weights": tensors_of(model), "inputs": dict(inputs), "expected": outputs(model, inputs)}
     if task is not None:
         options = OPTIONS.get(task, {})
         answers = pipeline(task, model=model, tokenizer=tokenizer)(texts, **options)
