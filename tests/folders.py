@@ -45,7 +45,7 @@ def sample_texts(task: str) -> list[str]:
 
 
 def write_folder(row: Row, auto: Any, folder: Path) -> Path:
-    """Export a tiny model and its tokenizer, and add `expected.pt`: its weights, and what it and its pipeline give for texts."""
+    """Export a tiny model and its tokenizer; add `expected.pt`: its weights, and what it and its pipeline give."""
     model, tokenizer = model_with_tokenizer(row, auto)
     source = folder.with_name(f"{folder.name}_source")
     model.save_pretrained(source)

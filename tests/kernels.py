@@ -34,8 +34,8 @@ class Mode:
     kills: bool = False  # also the slow tests, in which runs are killed at random moments
 
 
-# On AMD processors MKL's products depend on where operands lie. On Intel ones they do so where MKL is held to SSE4.2 or
-# AVX: products with a vector then differ for weights that don't lie at a multiple of 16 bytes. With AVX2 they don't.
+# On AMD processors MKL's products depend on where operands lie. On Intel ones they do so where MKL is held to SSE4.2
+# or AVX: products with a vector differ for weights that don't lie at a multiple of 16 bytes. With AVX2 they don't.
 OLD = {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
 MODES = (
     Mode("PyTorch without vector instructions", {"ATEN_CPU_CAPABILITY": "default"}, {}),

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Weights that lie in memory as a mapped file may lay them: one element behind a boundary of 64 bytes.
 
-What torch allocates begins at a multiple of 64 bytes. Tensors of a safetensors file are mapped where they are: behind a
-header of 8 n bytes, in float32 also at odd multiples of 4, where a tensor with an odd number of elements came before.
+What torch allocates begins at a multiple of 64 bytes. Tensors of a safetensors file are mapped where they are: behind
+a header of 8 n bytes, in float32 also at odd multiples of 4: behind a tensor with an odd number of elements.
 Some products choose their way by that. With `UNALIGNED_WEIGHTS=1` in the environment (`kernels.py`), `conftest.py` and
 `clean_load.py` have everything that is loaded lie so. torch, transformers and safetensors are needed here.
 """
