@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 UNALIGNED = {"UNALIGNED_WEIGHTS": "1"}
@@ -44,29 +45,30 @@ MODES = (
     Mode("MKL, the same on every processor", {"MKL_CBWR": "COMPATIBLE"}, {}),
     Mode("weights that lie unaligned", OLD | UNALIGNED, OLD, kills=True),
 )
-FAMILIES = "test_shared_checks test_in_use test_every_configuration test_decoder_checks test_sameness bert gpt gru"
-RESUMED = {
-    "test_checkpoints": "",
-    "test_loop": "test_a_killed_run_ends_as_if_never_killed",
-    "test_growing": "test_killed_around_a_growth_a_run_ends_as_if_never_killed",
-    "test_text_classification": "test_a_killed_run_ends_as_an_undisturbed_one",
-    "test_streaming": "test_a_killed_run_ends_as_the_undisturbed_one",
-    "test_run": "test_ones_own_run_goes_on_where_it_stopped",
-}
+TESTS = (
+    "tests/bert",
+    "tests/gpt",
+    "tests/gru",
+    "tests/test_decoder_checks.py",
+    "tests/test_every_configuration.py",
+    "tests/test_in_use.py",
+    "tests/test_masks.py",
+    "tests/test_sameness.py",
+    "tests/test_shared_checks.py",
+    "tests/experiments/test_checkpoints.py",
+    "tests/experiments/test_growing.py::test_killed_around_a_growth_a_run_ends_as_if_never_killed",
+    "tests/experiments/test_loop.py::test_a_killed_run_ends_as_if_never_killed",
+    "tests/experiments/test_run.py::test_ones_own_run_goes_on_where_it_stopped",
+    "tests/experiments/test_streaming.py::test_a_killed_run_ends_as_the_undisturbed_one",
+    "tests/experiments/test_text_classification.py::test_a_killed_run_ends_as_an_undisturbed_one",
+)
 KILLS = ("tests/experiments/test_kills.py", "tests/experiments/test_loop.py::test_sigkill_at_random_moments")
-
-
-def fast_tests() -> list[str]:
-    """Return the tests that every mode runs, as arguments of pytest."""
-    families = [f"tests/{name}.py" if name.startswith("test_") else f"tests/{name}" for name in FAMILIES.split()]
-    resumed = [f"tests/experiments/{file}.py" + (f"::{test}" if test else "") for file, test in RESUMED.items()]
-    return [*families, *resumed]
 
 
 # ---- the probe -----------------------------------------------------------------------------------------------------
 
 
-def operations() -> Iterator[tuple[str, object]]:
+def operations() -> Iterator[tuple[str, Any]]:
     """Yield names and results, with weights that lie unaligned where the environment asks for it."""
     import torch
     from torch.nn import functional
@@ -127,7 +129,7 @@ def run_tests(mode: Mode, processes: int) -> bool:
     """Run the tests of a mode, print a line of counts, and return whether all passed; output only where not."""
     started, done = time.monotonic(), []
     common = ["-m", "pytest", "-q", "-n", str(processes), "-p", "no:cacheprovider"]
-    for chosen in [fast_tests(), ["-m", "slow", *KILLS]] if mode.kills else [fast_tests()]:
+    for chosen in [TESTS, ("-m", "slow", *KILLS)] if mode.kills else [TESTS]:
         done.append(run([*common, *chosen], mode.environment))
     failed = [each for each in done if each.returncode]
     for each in failed:
