@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from hf_variants.auto import TABLE, Row
 from tests.configurations import Settings, own_fields, settings_of
+from tests.models import tiny_config
 from tests.sameness import assert_same_weights
 
 REASON = re.compile(
@@ -121,6 +122,16 @@ def check_saving(model: PreTrainedModel, auto_class: Any, inputs: dict[str, torc
     assert all(map(torch.equal, evaluate(model, inputs), evaluate(copy.deepcopy(loaded), inputs)))
 
 
+def refuses(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> bool:
+    """Whether a model refuses a batch without a single token by name, as it may."""
+    try:
+        evaluate(model, inputs)
+    except ValueError as error:
+        assert "attention_mask is 0 everywhere; allowed: " in str(error), error
+        return True
+    return False
+
+
 def check_model(row: Row, auto_class: Any, config: PreTrainedConfig, sizes: tuple[int, int], seed: int) -> None:
     """Fail unless one of a row's models runs forward and backward with this configuration, and survives saving."""
     torch.manual_seed(seed)
@@ -134,6 +145,8 @@ def check_model(row: Row, auto_class: Any, config: PreTrainedConfig, sizes: tupl
     if head is not None and hasattr(config, "tie_word_embeddings"):
         assert (head.weight is model.get_input_embeddings().weight) == config.tie_word_embeddings
     inputs = make_inputs(config, sizes, seed)
+    if not inputs["attention_mask"].any() and refuses(model, inputs):
+        return
     role = model_class.__name__.removeprefix(row.config_class.__name__.removesuffix("Config"))
     check_gradients(model, inputs, make_labels(role, config, inputs["input_ids"]))
     check_saving(model, auto_class, inputs)
@@ -176,6 +189,14 @@ def test_a_configuration_is_refused_by_name_or_its_model_works(row):
 
     check()
     assert 0 < counts["rejected"] <= counts["drawn"] / 2, counts
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.model_type)
+def test_a_batch_without_a_token_is_refused_by_name_or_computed(row):
+    config = tiny_config(row.model_type)
+    assert not make_inputs(config, (1, 1), 44)["attention_mask"].any()
+    for auto_class in row.classes:
+        check_model(row, auto_class, config, (1, 1), 44)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.model_type)
