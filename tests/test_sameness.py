@@ -136,4 +136,12 @@ def test_any_tensor_may_be_moved(dtype):
         tensor = torch.ones(shape, dtype=dtype)
         moved = unaligned(tensor)
         assert torch.equal(moved, tensor) and moved.dtype == dtype
+        assert moved.storage_offset() == 0 and moved.is_contiguous()
         assert moved.data_ptr() % ALIGNMENT == tensor.element_size() or not tensor.numel()
+
+
+def test_a_generator_reads_its_state_from_a_moved_tensor():
+    state = torch.get_rng_state()
+    expected = torch.rand(3)
+    torch.set_rng_state(unaligned(state))
+    assert torch.equal(torch.rand(3), expected)

@@ -18,11 +18,17 @@ ALIGNMENT = 64  # bytes: that of torch's allocator on CPUs
 
 
 def unaligned(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a contiguous copy whose data begin one element behind a multiple of 64 bytes."""
-    size, count = tensor.element_size(), tensor.numel()
-    storage = torch.empty(count + ALIGNMENT // size + 1, dtype=tensor.dtype)
-    begin = -storage.data_ptr() % ALIGNMENT // size + 1
-    return storage[begin : begin + count].view(tensor.shape).copy_(tensor)
+    """Return a contiguous copy whose data begin one element behind a multiple of 64 bytes.
+
+    As of a mapped tensor, its storage begins there as well: torch reads the state of a generator from no other place.
+    """
+    if not tensor.numel():
+        return tensor.clone()
+    size = tensor.element_size()
+    buffer = bytearray(tensor.numel() * size + ALIGNMENT + size)
+    begin = -torch.frombuffer(buffer, dtype=torch.uint8).data_ptr() % ALIGNMENT + size
+    moved = torch.frombuffer(buffer, dtype=tensor.dtype, offset=begin, count=tensor.numel())
+    return moved.view(tensor.shape).copy_(tensor)
 
 
 def move_weights(model: torch.nn.Module) -> None:
