@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from hf_variants.auto import Row
-from tests.models import build, known, tiny_config
+from tests.models import build, known, named_config, tiny_config
 
 LENGTH = 3 * 64 + 7
 # Three levels that each make one of four: 64 is the longest stretch that a variant of ours treats as one.
@@ -29,6 +29,12 @@ ROWS_AT_ONCE = 50  # so that attention weights of a causality check take no more
 def decoder(row: Row, dtype: torch.dtype = torch.float64, **overrides: Any) -> PreTrainedModel:
     """Return a small causal language model of a row; double precision tells rounding from errors."""
     config = tiny_config(row.model_type, **known(row.model_type, SIZES) | overrides)
+    return build(row.classes[AutoModelForCausalLM], config).to(dtype)
+
+
+def named_decoder(row: Row, name: str, dtype: torch.dtype = torch.float64, **overrides: Any) -> PreTrainedModel:
+    """Return a causal language model of a row in one of its `CONFIGURATIONS`, with room for 96 tokens."""
+    config = named_config(row.model_type, name, **{"max_position_embeddings": 96} | overrides)
     return build(row.classes[AutoModelForCausalLM], config).to(dtype)
 
 
