@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForMaskedLM
 from transformers.distributed import DistributedConfig
@@ -23,6 +24,8 @@ def compare(folder: Path) -> str:
     whole = AutoModelForMaskedLM.from_pretrained(folder).eval()
     plan = DistributedConfig(tp_plan="auto")
     shared = AutoModelForMaskedLM.from_pretrained(folder, distributed_config=plan).eval()
+    linears = {re.sub(r"\d+", "*", name) for name, part in shared.named_modules() if isinstance(part, nn.Linear)}
+    assert set(shared._tp_plan) <= linears, "the plan names what is not there"
     planned = [name for name, _ in shared.named_modules() if re.sub(r"\d+", "*", name) in shared._tp_plan]
     assert planned and all(isinstance(shared.get_submodule(name).weight, DTensor) for name in planned), planned
     ids = torch.randint(1, 90, (2, 9), generator=torch.Generator().manual_seed(1))

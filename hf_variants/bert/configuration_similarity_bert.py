@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Configuration of similarity_bert: what it adds to minbert's."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
 
@@ -49,6 +49,12 @@ class SimilarityBertConfig(MinBertConfig):
     learn_temperature: bool | None = None
     tie_query_key: bool = False
     query_key_size: int | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.tie_query_key:  # there is no such projection to share out
+            shared = self.base_model_tp_plan.items()
+            self.base_model_tp_plan = {name: style for name, style in shared if not name.endswith(".self.key")}
 
     @property
     def compares_distances(self) -> bool:
