@@ -226,7 +226,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         Raises:
             NotImplementedError: with levels, `torch.jit.trace` would freeze how many groups there are.
         """
-        self.check_inputs(attention_mask, past_key_values)
+        self.check_inputs(attention_mask, past_key_values, kwargs.get("is_causal"))
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
         chunk = self.first_chunk(stream, attention_mask, position_ids, past_key_values)
         mask = self.finest_mask(stream, chunk, attention_mask, position_ids, past_key_values, **kwargs)
@@ -253,7 +253,9 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         """Return an empty cache."""
         return ConvGptCache(self.config) if self.config.num_levels else DynamicCache(config=self.config)
 
-    def check_inputs(self, attention_mask: torch.Tensor | None, past_key_values: Cache | None) -> None:
+    def check_inputs(
+        self, attention_mask: torch.Tensor | None, past_key_values: Cache | None, is_causal: bool | None
+    ) -> None:
         """Raise an error for what this model can't use where it has levels; see `forward`."""
         levels = self.config.num_levels
         if levels == 0:
@@ -278,10 +280,9 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
                 f"attention_mask has {attention_mask.ndim} dimensions; allowed: 2, (batch, seq), for groups are "
                 "counted from the first real token"
             )
-        if not getattr(self.config, "is_causal", True):  # for this call alone, if it was an argument
+        if is_causal is not None and not is_causal:
             raise ValueError(
-                f"is_causal is {self.config.is_causal}; allowed: True where num_levels is {levels}, for convolutions "
-                "stay causal"
+                f"is_causal is {is_causal}; allowed: True where num_levels is {levels}, for convolutions stay causal"
             )
         self.check_attention(self.config._attn_implementation)
 
@@ -334,7 +335,8 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
             if chunk.length == 1:
                 return None
         overlay = None if window is None else sliding_window_overlay(window)
-        return self.make_mask(stream, attention_mask, position_ids, past_key_values, overlay)
+        is_causal = kwargs.get("is_causal")
+        return self.make_mask(stream, attention_mask, position_ids, past_key_values, overlay, is_causal)
 
     def goes_by_blocks(self, level: int, chunk: Chunk, **kwargs: Unpack[TransformersKwargs]) -> bool:
         """Return whether local attention goes block by block at a level: not where its weights are asked for."""

@@ -150,7 +150,9 @@ class NanoGptAttention(nn.Module):
         query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        return query, key.to(query.dtype), value.to(query.dtype)  # a cache may have been made more precise, or less
+            if key.dtype != query.dtype:  # a cache may have been made more precise, or less
+                key, value = key.to(query.dtype), value.to(query.dtype)
+        return query, key, value
 
     def forward(
         self,
@@ -313,7 +315,7 @@ class NanoGptModel(NanoGptPreTrainedModel):
                 understands.
         """
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
-        mask = self.make_mask(stream, attention_mask, position_ids, past_key_values)
+        mask = self.make_mask(stream, attention_mask, position_ids, past_key_values, is_causal=kwargs.get("is_causal"))
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         if use_cache and past_key_values is None:  # after the mask: with a cache, packed documents go unnoticed
             past_key_values = DynamicCache(config=self.config)
@@ -329,10 +331,10 @@ class NanoGptModel(NanoGptPreTrainedModel):
         position_ids: torch.LongTensor | None,
         past_key_values: Cache | None,
         and_mask_function: Callable | None = None,
+        is_causal: bool | None = None,
     ) -> torch.Tensor | None:
         """Return the mask that attention is called with, in the form that its implementation takes."""
-        bidirectional = not getattr(self.config, "is_causal", True)  # for this call alone, if it was an argument
-        if bidirectional and position_ids is not None and attention_mask is None and past_key_values is None:
+        if is_causal is False and position_ids is not None and attention_mask is None and past_key_values is None:
             # transformers keeps packed documents apart in causal masks only
             places = position_ids.expand(len(stream), -1)
             document = (places.diff(dim=1, prepend=places[:, :1] - 1) != 1).cumsum(dim=1)
@@ -399,8 +401,10 @@ class NanoGptModel(NanoGptPreTrainedModel):
         if attention_mask is None or attention_mask.ndim != 2:
             if not torch.compiler.is_compiling():
                 self.check_position(int(seen) + length)
-            return torch.arange(length, device=device) + seen
-        counted = attention_mask.bool().long().cumsum(-1)
+            if isinstance(seen, torch.Tensor):  # of a static cache
+                return torch.arange(length, device=device) + seen
+            return torch.arange(seen, seen + length, device=device)
+        counted = attention_mask.bool().cumsum(-1)
         if not torch.compiler.is_compiling() and seen + length > self.config.max_position_embeddings:
             self.check_position(int(counted.max()))
         return (counted[:, -length:] - 1).clamp(min=0)
