@@ -190,14 +190,14 @@ class ConvGptCache(Cache):
 
         On the device of `inputs`, and as precise as these and the `stream` are: a cache may have been made otherwise.
         """
-        found = self.pending.get(level), self.expanded.get(level)
+        pending, expanded = self.pending.get(level), self.expanded.get(level)
+        if pending is None or expanded is None:
+            return None, None
         if rows is not None:
-            found = tuple(None if state is None else state[rows.to(state.device)] for state in found)
-        dtypes = inputs.dtype, stream.dtype
-        return tuple(
-            None if state is None else state.to(inputs.device, dtype)
-            for state, dtype in zip(found, dtypes, strict=True)
-        )
+            pending, expanded = (state[rows.to(state.device)] for state in (pending, expanded))
+        if pending.dtype == inputs.dtype and expanded.dtype == stream.dtype and pending.device == inputs.device:
+            return pending, expanded
+        return pending.to(inputs.device, inputs.dtype), expanded.to(inputs.device, stream.dtype)
 
     def write(self, level: int, rows: torch.Tensor | None, pending: torch.Tensor, expanded: torch.Tensor) -> None:
         """Keep what is pending and expanded at a level, for some rows or (None) all."""
