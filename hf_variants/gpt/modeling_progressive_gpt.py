@@ -55,6 +55,8 @@ class ProgressiveGptModel(ProgressiveGptPreTrainedModel, NanoGptModel):
             # A cache finds keys and values by this number, one of transformers' paged attention too: without asking.
             self.h[block].attn.layer_idx = layer
             stream = self.h[block](stream, mask, past_key_values, **kwargs)
+        for number, applied in enumerate(self.h):  # left as they were
+            applied.attn.layer_idx = number
         return stream
 
 
