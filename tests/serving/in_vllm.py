@@ -17,21 +17,26 @@ from vllm import LLM, SamplingParams
 from vllm.config import PoolerConfig
 
 
-def generate(request: dict[str, Any], engine: dict[str, Any]) -> list[torch.Tensor]:
+def generate(request: dict[str, Any], llm: LLM) -> list[torch.Tensor]:
     """Return the greedy continuation of each prompt, `(new,)`; all prompts are one batch."""
     prompts = [{"prompt_token_ids": prompt} for prompt in request["prompts"]]
     how = SamplingParams(temperature=0.0, max_tokens=request["new_tokens"], ignore_eos=True)
-    return [torch.tensor(answer.outputs[0].token_ids) for answer in LLM(**engine).generate(prompts, how)]
+    return [torch.tensor(answer.outputs[0].token_ids) for answer in llm.generate(prompts, how)]
 
 
-def embed(request: dict[str, Any], engine: dict[str, Any]) -> list[torch.Tensor]:
+def embed(request: dict[str, Any], llm: LLM) -> list[torch.Tensor]:
     """Return the last hidden states of each prompt's tokens, `(seq, hidden)`; all prompts are one batch."""
     prompts = [{"prompt_token_ids": prompt} for prompt in request["prompts"]]
-    pooler = PoolerConfig(task="token_embed", use_activation=False)  # the activation would normalise them
-    engine |= {"runner": "pooling", "pooler_config": pooler}
-    engine |= {"enable_prefix_caching": False, "enable_chunked_prefill": False}  # a token sees those after it
-    answers = LLM(**engine).encode(prompts, pooling_task="token_embed")
-    return [answer.outputs.data.clone() for answer in answers]
+    return [answer.outputs.data.clone() for answer in llm.encode(prompts, pooling_task="token_embed")]
+
+
+# The activation would normalise the states. Neither of the two others knows that a token sees those after it.
+ENCODER = {
+    "runner": "pooling",
+    "pooler_config": PoolerConfig(task="token_embed", use_activation=False),
+    "enable_prefix_caching": False,
+    "enable_chunked_prefill": False,
+}
 
 
 def main() -> None:
@@ -43,8 +48,9 @@ def main() -> None:
         "max_model_len": request["longest"],
         "enforce_eager": not request["compiled"],
     }
-    answers = (generate if request["new_tokens"] else embed)(request, engine)
-    torch.save(answers, request["answers"])
+    llm = LLM(**engine, **({} if request["new_tokens"] else ENCODER))
+    answers = generate(request, llm) if request["new_tokens"] else embed(request, llm)
+    torch.save(answers, request["answers"])  # while the engine runs: it now and then aborts as it ends
 
 
 if __name__ == "__main__":  # vLLM starts processes that import this file
