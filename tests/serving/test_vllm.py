@@ -28,6 +28,7 @@ DECODERS = [
     pytest.param("nanogpt", {}, False, id="nanogpt-tied-eager"),
     pytest.param("nanogpt", {"tie_word_embeddings": False}, True, id="nanogpt-untied-compiled"),
     pytest.param("progressive_gpt", {"num_hidden_layers": 3, "num_blocks": 3}, True, id="progressive_gpt-compiled"),
+    pytest.param("conv_gpt", {"num_levels": 0}, False, id="conv_gpt-without-levels-eager"),
 ]
 ENCODERS = [
     pytest.param("minbert", "AutoModelForMaskedLM", {}, False, id="minbert-eager"),
