@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A mask means the same in every type, number of dimensions and attention function, or is refused by name."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 
 from hf_variants.auto import Row
+from hf_variants.bert import modeling_minbert
+from hf_variants.gpt import modeling_nanogpt
+from hf_variants.gru import modeling_bigru
 from tests.models import CONFIGURED, CONFIGURED_DECODERS, batch, build, labels, named_config
 
 
@@ -223,3 +227,11 @@ def test_labels_reach_a_loss_with_every_mask(row, name):
     inputs = padded_batch(model)
     inputs["attention_mask"][1] = 0
     assert model(**inputs, **labels(auto.__name__, inputs)).loss.isfinite()
+
+
+@pytest.mark.parametrize("name", ["ready_mask", "is_engines", "eager_attention_forward", "accumulated_share"])
+def test_copies_that_flat_folders_force_are_equal(name):
+    """A folder of the Hub is flat and holds one family, so families can't share a file."""
+    modules = modeling_minbert, modeling_nanogpt, modeling_bigru
+    sources = {inspect.getsource(vars(module)[name]) for module in modules if name in vars(module)}
+    assert len(sources) == 1
