@@ -73,3 +73,13 @@ def test_layers_that_share_a_block_are_refused_with_what_would_run() -> None:
     for model_class in row.classes.values():
         with pytest.raises(ValueError, match="num_blocks is 2, allowed there: 4"):
             model_class(engine_config(row, num_hidden_layers=4))
+
+
+def test_without_levels_conv_gpt_is_refused_and_run_as_nanogpt_is() -> None:
+    row, plain = find_row("conv_gpt"), find_row("nanogpt")
+    for auto, model_class in row.classes.items():
+        if served(plain, auto):
+            assert model_class(engine_config(row, num_levels=0)).engine_problem() is None
+        else:
+            with pytest.raises(ValueError, match="can't run in an engine"):
+                model_class(engine_config(row, num_levels=0))

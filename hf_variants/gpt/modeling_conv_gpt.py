@@ -163,7 +163,8 @@ class ConvGptPreTrainedModel(NanoGptPreTrainedModel):
 
     def __init__(self, config: ConvGptConfig, *args: Any, **kwargs: Any):
         if config.num_levels == 0:
-            self._supports_flash_attn = self._supports_flex_attn = self._supports_attention_backend = True
+            self._supports_flash_attn = self._supports_flex_attn = True
+            self._supports_attention_backend = not isinstance(self, NanoGptForSequenceClassification)
             self._can_compile_fullgraph, self._is_stateful = True, False
         super().__init__(config, *args, **kwargs)
 
