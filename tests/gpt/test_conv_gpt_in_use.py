@@ -21,12 +21,13 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from hf_variants.gpt import modeling_nanogpt
 from hf_variants.gpt.configuration_conv_gpt import ConvGptConfig
 from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM, ConvGptForSequenceClassification, ConvGptModel
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
 from tests.decoders import left_padding_mask, random_ids
-from tests.models import CONFIGURED_DECODERS, build, named_config
+from tests.models import CONFIGURED_DECODERS, build, named_config, tiny_config
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
 LEVELS = {
@@ -181,7 +182,7 @@ FLAGS = (
 
 @pytest.mark.parametrize("model_class", [ConvGptModel, ConvGptForCausalLM, ConvGptForSequenceClassification])
 def test_flags_say_what_a_model_can_do(model_class):
-    _, baseline = flat_and_nanogpt()
+    baseline = vars(modeling_nanogpt)[model_class.__name__.replace("ConvGpt", "NanoGpt")](tiny_config("nanogpt"))
     flat = conv_gpt(model_class, num_levels=0)
     assert [getattr(flat, name) for name in FLAGS] == [getattr(baseline, name) for name in FLAGS]
     with_levels = conv_gpt(model_class, num_levels=1)
