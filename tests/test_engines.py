@@ -18,7 +18,7 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tests.models import CONFIGURED, CONFIGURED_DECODERS, batch, build, named_config, outputs
+from tests.models import CONFIGURATIONS, CONFIGURED, CONFIGURED_DECODERS, batch, build, named_config, outputs
 
 # ---- pages ---------------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,15 @@ def test_a_registered_attention_function_is_called_or_refused_by_name(row, name,
 # ---- compiled and traced -------------------------------------------------------------------------------------------
 
 
-@EVERY_CONFIGURATION
+@pytest.mark.parametrize(
+    ("row", "name"),
+    # compiling takes seconds: the first configuration of each row, and all of them among the slow tests
+    [
+        pytest.param(row, name, marks=[] if name == next(iter(CONFIGURATIONS[row.model_type])) else pytest.mark.slow)
+        for row, name in CONFIGURED
+    ],
+    ids=one,
+)
 def test_a_model_that_says_so_compiles_as_one_graph(row, name):
     """Without generated kernels: what breaks a graph is found by tracing alone."""
     config = named_config(row.model_type, name)

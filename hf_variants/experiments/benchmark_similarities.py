@@ -56,26 +56,25 @@ def naive_scores(similarity: str, query: torch.Tensor, key: torch.Tensor, scale:
     return -scale * (distances.square() / 2 if similarity == "gaussian" else distances)
 
 
-def naive_attend(
+def naive_forward(
     attention: SimilarityBertSelfAttention,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    hidden_states: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention that holds all scores; the shapes are those of `SimilarityBertSelfAttention.attend`."""
+    """Attention that holds all scores; the shapes are those of `SimilarityBertSelfAttention.forward`."""
+    query, key, value = attention.project(hidden_states)
     scale = attention.scaling if attention.scale() is None else attention.scale()
     scores = naive_scores(attention.similarity, query, key, scale)
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = nn.functional.dropout(scores.softmax(-1), attention.dropout.p, attention.training)
-    return (weights @ value).transpose(1, 2), None
+    return (weights @ value).transpose(1, 2).reshape(hidden_states.shape), None
 
 
 def naive_copy(model: SimilarityBertModel) -> SimilarityBertModel:
     """The same net with naive attention."""
-    return with_method(model, SimilarityBertSelfAttention, "attend", naive_attend)
+    return with_method(model, SimilarityBertSelfAttention, "forward", naive_forward)
 
 
 def similarity_sides(similarity: str, hidden_size: int, layers: int, naive: bool) -> Sides:
