@@ -37,7 +37,7 @@ test-slow: $(STAMP) ## run the slow tests (inductor, kills, several processes), 
 	$(PYTEST) --hypothesis-profile=thorough -m "(slow or hunt) and not ecosystem and not serving"
 
 test-kernels: $(STAMP) ## run the tests of models and resumed runs under other code paths, as on other processors
-	OMP_NUM_THREADS=1 $(BIN)/python tests/kernels.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/programs/kernels.py
 
 hunt: $(STAMP) ## look for inputs that break something: 1 000 new examples of every property
 	$(PYTEST) --hypothesis-profile=new -m hunt
@@ -66,12 +66,12 @@ test-serving: $(SERVING)/.installed ## try the models in vLLM, on a CPU (20 to 3
 	$(OFFLINE) OMP_NUM_THREADS=1 $(SERVING)/bin/python -m pytest -q -m serving tests/serving
 
 test-min-versions: $(STAMP) ## load every model with torch and transformers alone, the oldest and the newest we support
-	$(BIN)/python tests/min_versions.py
+	$(BIN)/python tests/programs/min_versions.py
 
 lint: $(STAMP) ## check style: ruff, and the linter of transformers for model files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/lint_models.py
+	$(BIN)/python tests/programs/lint_models.py
 
 conformance: $(STAMP) ## run the common model tests of transformers over every model (downloads its source once)
 	$(BIN)/python tests/conformance/run.py

@@ -17,7 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 if os.environ.get("UNALIGNED_WEIGHTS"):
-    from tests import unaligned
+    from tests.helpers import unaligned
 
     unaligned.install()
 

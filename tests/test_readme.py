@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_variants.experiments.arguments import read_yaml, recipe_from_dict
-from hf_variants.experiments.cells import load_cells
-from hf_variants.experiments.comparison import load_comparison
+from hf_variants.experiments.comparisons.cells import load_cells
+from hf_variants.experiments.comparisons.comparison import load_comparison
+from hf_variants.experiments.recipes.recipe import read_yaml, recipe_from_dict
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- (\w+): ([^\n]*?) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL)
 SHORT = "--max_steps 6 --warmup_steps 2 --max_eval_blocks 8"

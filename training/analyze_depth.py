@@ -14,8 +14,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import DataArguments, InputError, check_range
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
+from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.sections import DataArguments
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, DataArguments]:
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     options, data = parse_arguments(argv)
     from transformers.utils import logging
 
-    from hf_variants.experiments.depth_plots import FIGURES, plot_all
-    from hf_variants.experiments.record import claim_file, write_json
+    from hf_variants.experiments.analysis.depth_plots import FIGURES, plot_all
+    from hf_variants.experiments.files import claim_file, write_json
 
     logging.disable_progress_bar()  # one bar per loaded model tells nothing
     path = options.output_dir / "analysis.json"
@@ -62,10 +63,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def analyze(options: argparse.Namespace, data: DataArguments) -> dict[str, Any]:
     """All figures of all models and runs, as plain JSON values. Wrong folders are named before any work is done."""
-    from hf_variants.experiments import depth
-    from hf_variants.experiments.arguments import ObjectiveArguments
-    from hf_variants.experiments.corpora import load_corpus
-    from hf_variants.experiments.record import environment
+    from hf_variants.experiments.analysis import depth
+    from hf_variants.experiments.machine.environment import environment
+    from hf_variants.experiments.recipes.sections import ObjectiveArguments
+    from hf_variants.experiments.text.corpora import load_corpus
 
     models, runs = depth.labels(options.models), depth.labels([run_folder(f) for f in options.snapshots])
     snapshots = [folder for run in options.snapshots for folder in depth.snapshot_folders(run).values()]

@@ -19,7 +19,7 @@ check the case before, and have to compute the same. That commit is checked out 
 
 --curve measures the decoders' training speed and peak memory over the context length instead.
 
-A new case is a function with `@case` in a file hf_variants/experiments/benchmark_*.py; nothing else names it.
+A new case is a function with `@case` in a file of hf_variants/experiments/benchmarks/cases/; nothing else names it.
 """
 
 import argparse
@@ -31,9 +31,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments import benchmark_decoders
-from hf_variants.experiments.arguments import InputError, check_range
-from hf_variants.experiments.benchmarking import (
+from hf_variants.experiments.benchmarks import context_curve as benchmark_decoders
+from hf_variants.experiments.benchmarks.revisions import MissingCaseError, measure_against, worktree
+from hf_variants.experiments.benchmarks.suite import (
     CASES,
     MAX_SECONDS,
     DifferentError,
@@ -45,9 +45,10 @@ from hf_variants.experiments.benchmarking import (
     table,
     with_cost,
 )
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
-from hf_variants.experiments.record import claim_file, environment, read_json, write_json
-from hf_variants.experiments.revisions import MissingCaseError, measure_against, worktree
+from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.files import claim_file, read_json, write_json
+from hf_variants.experiments.machine.environment import environment
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 RESULTS = ("environment", "cases", "different")  # of --output
 

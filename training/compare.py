@@ -12,8 +12,9 @@ A file with cells has a folder per cell, and beside them a report over all of th
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.arguments import InputError
-from hf_variants.experiments.command_line import OneLineParser, command, flags_as_recipe, one_line_errors, recipe_flags
+from hf_variants.experiments.checking import InputError
+from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,9 +49,10 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
-    from hf_variants.experiments.cells import load_cells
-    from hf_variants.experiments.comparison import Runner, load_comparison
-    from hf_variants.experiments.comparison_folder import mark
+    from hf_variants.experiments.comparisons.cells import load_cells
+    from hf_variants.experiments.comparisons.comparison import load_comparison
+    from hf_variants.experiments.comparisons.folder import mark
+    from hf_variants.experiments.comparisons.runner import Runner
 
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     cells = load_cells(options.config, flags_as_recipe(options))
@@ -78,8 +80,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def main_cells(cells, options: argparse.Namespace) -> None:
     """The same for a file with cells: every run of the selected ones first, then timing and reports in peace."""
-    from hf_variants.experiments.cells import CellsRunner
-    from hf_variants.experiments.comparison_folder import mark
+    from hf_variants.experiments.comparisons.cells import CellsRunner
+    from hf_variants.experiments.comparisons.folder import mark
 
     cells.set_command(command("compare.py", options))
     names = selected(options.cells, list(cells.cells), "cells")

@@ -10,8 +10,8 @@ The argument for other similarities than the dot product, as a table and a plot:
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.arguments import check_range
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
+from hf_variants.experiments.checking import check_range
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,8 +29,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
-    from hf_variants.experiments.convex_hull import SIMILARITIES, count_inner_choices, plot_convex_hull
-    from hf_variants.experiments.record import claim_file, write_json
+    from hf_variants.experiments.analysis.convex_hull import SIMILARITIES, count_inner_choices, plot_convex_hull
+    from hf_variants.experiments.files import claim_file, write_json
     from hf_variants.experiments.tables import aligned_table
 
     path = options.output_dir / "convex_hull.json"

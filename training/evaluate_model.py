@@ -18,9 +18,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import DataArguments, InputError, check_range
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
-from hf_variants.experiments.label_arguments import LabelArguments
+from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.recipes.labels import LabelArguments
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.sections import DataArguments
 
 LABEL_FLAGS = (
     "label_column",
@@ -83,8 +84,8 @@ def classify(
     model, tokenizer, data: dict[str, Any], options: argparse.Namespace, size: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a classifier does on the split, and a row per example."""
-    from hf_variants.experiments import classification_evaluation
-    from hf_variants.experiments.labelled_splits import find_split, recorded_reading
+    from hf_variants.experiments.analysis import classification as classification_evaluation
+    from hf_variants.experiments.analysis.recorded_splits import find_split, recorded_reading
 
     given = {name: getattr(options, name) for name in (*LABEL_FLAGS, "any_of") if getattr(options, name)}
     reading = recorded_reading(options.model_dir, options.revision)
@@ -99,7 +100,7 @@ def classify(
 
 def evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
     """What metrics.json says, predictions and the block size of the task that was asked for."""
-    from hf_variants.experiments import evaluation
+    from hf_variants.experiments.analysis import evaluation
 
     model, tokenizer = evaluation.load_model(options.model_dir, TASKS[options.task], options.revision)
     size = evaluation.input_size(model, tokenizer, options.block_size)
@@ -117,8 +118,9 @@ def evaluate_plain(
     options: argparse.Namespace, model, tokenizer, data: DataArguments, size: int
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Metrics and predictions of the tasks without labels."""
-    from hf_variants.experiments import evaluation
-    from hf_variants.experiments.corpora import load_rows, load_split
+    from hf_variants.experiments.analysis import evaluation
+    from hf_variants.experiments.text.corpora import load_split
+    from hf_variants.experiments.text.sources import load_rows
 
     if options.task == "sentence_similarity":
         rows = load_rows(data, options.pair_columns)
@@ -138,8 +140,9 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
-    from hf_variants.experiments.classification_figures import TEXTS as FIGURES
-    from hf_variants.experiments.record import claim_file, environment, write_json
+    from hf_variants.experiments.figures.classification import TEXTS as FIGURES
+    from hf_variants.experiments.files import claim_file, write_json
+    from hf_variants.experiments.machine.environment import environment
 
     transformers.utils.logging.disable_progress_bar()
     path = options.output_dir / "metrics.json"
@@ -157,7 +160,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def draw(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Plots what a classifier does."""
-    from hf_variants.experiments.classification_figures import plot_evaluation
+    from hf_variants.experiments.figures.classification import plot_evaluation
 
     if "curves" in found:
         name = Path(options.model_dir).absolute().name
@@ -166,7 +169,7 @@ def draw(found: dict[str, Any], options: argparse.Namespace) -> None:
 
 def report(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints what came out."""
-    from hf_variants.experiments.labelled import skipped_rows
+    from hf_variants.experiments.labelled.corpus import skipped_rows
 
     about = found.get("data") or {}
     if about.get("cut"):

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,7 +35,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
-    from hf_variants.experiments.committed import differences, entries, write
+    from hf_variants.experiments.pages.model_cards import differences, entries, write
 
     if options.list:
         print("\n".join(entry.path.stem for entry in entries(options.folder, options.comparisons) if entry.published))

@@ -12,7 +12,7 @@ The pages are those that make_cards.py writes. They need neither a server nor a 
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,7 +29,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
-    from hf_variants.experiments.site import INDEX, build_site
+    from hf_variants.experiments.pages.site import INDEX, build_site
 
     pages = build_site(options.folder, options.output)
     print(f"{pages} pages; open {options.output / INDEX} in a browser")

@@ -14,15 +14,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import (
-    TEXT_FIELDS,
-    DataArguments,
-    TokenizerArguments,
-    merge,
-    read_yaml,
-    recipe_from_dict,
-)
-from hf_variants.experiments.command_line import OneLineParser, flags_as_recipe, one_line_errors, recipe_flags
+from hf_variants.experiments.recipes.flags import flags_as_recipe, recipe_flags
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.recipes.sections import TEXT_FIELDS, DataArguments, TokenizerArguments
 
 FIELDS = ("vocab_size", "lowercase", "clean", "special_tokens")  # of a recipe's tokenizer, beside its kind
 
@@ -45,7 +40,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
     """Does what the flags ask for, laid over the recipe if there is one; returns the record."""
-    from hf_variants.experiments.tokenizer_preparation import Request, prepare_tokenizer, request_of
+    from hf_variants.experiments.engine.tokenizer_preparation import Request, prepare_tokenizer, request_of
 
     given, length = flags_as_recipe(options), options.model_max_length
     if options.config is not None:

@@ -16,8 +16,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import InputError
-from hf_variants.experiments.command_line import OneLineParser, one_line_errors
+from hf_variants.experiments.checking import InputError
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 EXPORTED = ("*/models/*/config.json", "*/*/models/*/config.json")  # of a comparison, and of a cell of one
 
@@ -59,7 +59,7 @@ def wanted(options: argparse.Namespace) -> dict[str, Path]:
 def main(argv: list[str] | None = None) -> None:
     """Runs the program."""
     options = parse_arguments(argv)
-    from hf_variants.experiments.publishing import Destination
+    from hf_variants.hub.publishing import Destination
 
     places = ("private", "create_pr", "branch", "collection")
     chosen = {name: getattr(options, name) for name in places}
@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def send(folder: Path, destination: Any, dry_run: bool) -> None:
     """Checks a folder, and publishes or only shows it."""
-    from hf_variants.experiments.cards import validate_card
-    from hf_variants.experiments.publishing import check, publish, snippet
+    from hf_variants.experiments.reports.cards import validate_card
+    from hf_variants.hub.publishing import check, publish, snippet
 
     found = check(folder, validate_card)
     if dry_run:
@@ -86,7 +86,7 @@ def send(folder: Path, destination: Any, dry_run: bool) -> None:
 
 def preview(folder: Path, destination: Any) -> None:
     """Prints the files that would be sent, the card, and where they would go."""
-    from hf_variants.export import folder_files
+    from hf_variants.hub.export import folder_files
 
     for name, size in folder_files(folder):
         print(f"{size:>12,}  {name}")

@@ -11,8 +11,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_from_dict
-from hf_variants.experiments.command_line import OneLineParser, command, flags_as_recipe, one_line_errors, recipe_flags
+from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
+from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, recipe_from_dict
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, Recipe]:
@@ -37,9 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     import transformers
     from accelerate import PartialState
 
-    from hf_variants.experiments.publishing import Destination
-    from hf_variants.experiments.run import run_recipe
-    from hf_variants.export import check_target
+    from hf_variants.experiments.engine.run import run_recipe
+    from hf_variants.hub.export import check_target
+    from hf_variants.hub.publishing import Destination
 
     # a bad name is refused before training
     destination = Destination(options.repo_id) if options.push_to_hub else None
@@ -57,8 +58,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def publish(folder: Path, destination: Any) -> None:
     """Uploads the folder in one commit, after the same checks as `publish.py`."""
-    from hf_variants.experiments import publishing
-    from hf_variants.experiments.cards import validate_card
+    from hf_variants.experiments.reports.cards import validate_card
+    from hf_variants.hub import publishing
 
     found = publishing.check(folder, validate_card)
     done = publishing.publish(folder, destination)
@@ -67,8 +68,8 @@ def publish(folder: Path, destination: Any) -> None:
 
 def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
     """Writes the Hub-ready folder: weights, configuration, code, tokenizer, card and its figures."""
-    from hf_variants.experiments.cards import draw_for_card, model_card
-    from hf_variants.export import export_folder
+    from hf_variants.experiments.reports.cards import draw_for_card, model_card
+    from hf_variants.hub.export import export_folder
 
     plots = draw_for_card(record, output_dir)
     export_folder(output_dir / "final", folder, model_card(record, plots=list(plots)), {"record.json": record}, plots)
@@ -76,8 +77,8 @@ def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
 
 def report(record: dict[str, Any], folder: Path) -> None:
     """Prints what came out."""
-    from hf_variants.experiments.labelled import skipped_rows
-    from hf_variants.export import changed_files
+    from hf_variants.experiments.labelled.corpus import skipped_rows
+    from hf_variants.hub.export import changed_files
 
     mark = record["marks"][-1]
     for split in ("validation", "test"):

@@ -142,3 +142,15 @@ def as_whole(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError(f"{where}: {value!r}; a whole number is expected")
     return value
+
+
+class StoppedError(Exception):
+    """A run ended before its end because a signal asked it to; its message is empty in all processes but one.
+
+    `code` is 128 + the signal's number, 143 for SIGTERM: what a shell reports of a program that the signal ended. The
+    rules that schedulers have for preempted jobs therefore fit (SLURM's RequeueExit, podFailurePolicy of Kubernetes).
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = 128 + number

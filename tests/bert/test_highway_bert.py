@@ -19,8 +19,8 @@ from hf_variants.bert.modeling_highway_bert import (
 )
 from hf_variants.bert.modeling_minbert import MinBertForMaskedLM, MinBertModel
 from tests.bert.test_minbert import SIZES, padded_batch, pretrained
-from tests.models import batch, build, outputs, tiny_config
-from tests.sameness import assert_same_model
+from tests.helpers.models import batch, build, outputs, tiny_config
+from tests.helpers.sameness import assert_same_model
 
 BERT_PARTS = {"embedding_norm": True, "mlm_transform": True, "tie_word_embeddings": True, "type_vocab_size": 2}
 GATES = [

@@ -18,8 +18,8 @@ from hf_variants.bert.modeling_minbert import (
     MinBertForTokenClassification,
     MinBertModel,
 )
-from tests.models import TINY, batch, build, known, labels, outputs, tiny_config
-from tests.sameness import assert_same_outputs
+from tests.helpers.models import TINY, batch, build, known, labels, outputs, tiny_config
+from tests.helpers.sameness import assert_same_outputs
 
 HEADS = {
     "AutoModel": (MinBertModel, transformers.BertModel),

@@ -23,8 +23,8 @@ from hf_variants.bert.modeling_similarity_bert import (
     SimilarityBertSelfAttention,
 )
 from tests.bert.test_minbert import SIZES, padded_batch, pretrained
-from tests.models import batch, build, outputs, tiny_config
-from tests.sameness import assert_same_outputs
+from tests.helpers.models import batch, build, outputs, tiny_config
+from tests.helpers.sameness import assert_same_outputs
 
 SIMILARITIES = ("dot_product", "cosine", "euclidean", "gaussian")
 OPTIONS = {

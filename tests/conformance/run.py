@@ -1,11 +1,12 @@
 """Runs the common model tests of transformers over every row of `hf_variants/auto.py` (`make conformance`).
 
-Every row is tried in each of its configurations (`tests/models.py`). Exit code 1 if any test fails, or if fewer pass
-than `FLOORS` says: a suite that quietly skips everything is not a passing one. What was skipped, and why, is printed.
+Every row is tried in each of its configurations (`tests/helpers/models.py`). Exit code 1 if any test fails, or if
+fewer pass than `FLOORS` says: a suite that quietly skips everything is not a passing one. What was skipped, and why,
+is printed.
 Arguments are handed on to pytest, and then the number does not matter: `run.py -k "minbert and resize"`.
 
 The generation tests of transformers are in no package; `TRANSFORMERS_TESTS=transformers/tests run.py` adds them from a
-checkout. What they demand our own tests ask as well (`tests/generation_demands.py`).
+checkout. What they demand our own tests ask as well (`tests/helpers/generation_demands.py`).
 """
 
 import os
@@ -98,7 +99,9 @@ def main() -> int:
     print_reasons(recorder.reasons)
     healthy = summarize(recorder.results, whole=not arguments)
     if checkout() is None:
-        print(f"not run: {' and '.join(MIXINS.values())}, which no package has; see tests/generation_demands.py")
+        print(
+            f"not run: {' and '.join(MIXINS.values())}, which no package has; see tests/helpers/generation_demands.py"
+        )
     if code not in (0, 1):
         print(f"conformance: pytest ended with exit code {int(code)} before all tests were done")
     return 0 if healthy and code == 0 else 1

@@ -1,7 +1,8 @@
 """The common model tests of transformers, over every row of `hf_variants/auto.py` in each of its configurations.
 
 Run by `run.py`, which puts the downloaded tests on the path: one generated class per row and configuration. A new row
-needs nothing here: what the tests have to know about a model is read from the table and from `tests/models.py`.
+needs nothing here: what the tests have to know about a model is read from the table and from
+`tests/helpers/models.py`.
 """
 
 import os
@@ -16,11 +17,11 @@ from hf_tests.test_modeling_common import ModelTesterMixin, global_rng, ids_tens
 from transformers import PreTrainedConfig, set_seed
 
 from hf_variants.auto import Row
-from tests.models import CONFIGURATIONS, CONFIGURED, known, named_config
+from tests.helpers.models import CONFIGURATIONS, CONFIGURED, known, named_config
 
 COMPLETE = bool(os.environ.get("TRANSFORMERS_TESTS"))  # then the mixins have their tests
 
-NO_MIXIN = "not run: the distribution has no GenerationTesterMixin; what it demands, tests/generation_demands.py lists"
+NO_MIXIN = "not run: the distribution has no GenerationTesterMixin; see tests/helpers/generation_demands.py"
 MORE_LAYERS = "two layers are too few for what this configuration is about: one for each level, or several per block"
 # {(model type, configuration, name of the test): why it cannot apply}, with "*", "*" for all. For what truly cannot.
 SKIPPED: dict[tuple[str, str, str], str] = {
@@ -29,7 +30,9 @@ SKIPPED: dict[tuple[str, str, str], str] = {
     ("conv_gpt", "levels_3", "test_num_layers_is_small"): MORE_LAYERS,
     ("progressive_gpt", "pairs", "test_num_layers_is_small"): MORE_LAYERS,
 }
-OTHER_SHAPES = "a coarse level has fewer and wider tokens than this test thinks; tests/test_generation.py knows them"
+OTHER_SHAPES = (
+    "a coarse level has fewer and wider tokens than this test thinks; tests/table/test_generation.py knows them"
+)
 SHAPES = (
     "test_greedy_generate_dict_outputs",
     "test_greedy_generate_dict_outputs_use_cache",

@@ -11,14 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_variants.experiments.arguments import Recipe
-from hf_variants.experiments.evaluation import load_model
-from hf_variants.experiments.record import read_json, read_metrics
-from hf_variants.experiments.zero import is_installed
-from tests.experiments.test_growing import LAYERS, recipe
-from tests.experiments.test_processes import LONG, QUIET, STEPS, losses, run, seen, watch
-from tests.experiments.tiny import MODEL, tiny_recipe
-from tests.experiments.tiny_labelled import labelled_recipe
+from hf_variants.experiments.analysis.evaluation import load_model
+from hf_variants.experiments.engine.record import read_metrics
+from hf_variants.experiments.files import read_json
+from hf_variants.experiments.machine.zero import is_installed
+from hf_variants.experiments.recipes.recipe import Recipe
+from tests.experiments.engine.test_growing import LAYERS, recipe
+from tests.experiments.engine.test_processes import LONG, QUIET, STEPS, losses, run, seen, watch
+from tests.helpers.tiny import MODEL, tiny_recipe
+from tests.helpers.tiny_labelled import labelled_recipe
 from tests.training.test_launch import ACCELERATE, start
 
 pytestmark = [
@@ -50,7 +51,7 @@ def zero(folder: Path, stage: int, **changes: Any) -> dict[str, str]:
 
 def watch_zero(folder: Path, *rest: Any) -> None:
     """Has this process write down how many numbers it holds of the model and of a moment."""
-    from hf_variants.experiments import loop
+    from hf_variants.experiments.engine import loop
 
     original, rank = loop.Loop._after_step, int(os.environ.get("RANK", 0))
 
@@ -172,7 +173,7 @@ def test_autocast_is_not_switched_off(stage, tmp_path):
 
 def watch_autocast(folder: Path, *rest: Any) -> None:
     """Has this process tell DeepSpeed that autocast is on, as on a GPU, and write down what a layer computes in."""
-    from hf_variants.experiments import zero
+    from hf_variants.experiments.machine import zero
 
     asked, original, rank = torch.is_autocast_enabled, zero.Zero.install, int(os.environ["RANK"])
     torch.is_autocast_enabled = lambda *device: asked(*device) if device else True

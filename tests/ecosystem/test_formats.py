@@ -11,8 +11,9 @@ import transformers
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from hf_variants.auto import TABLE, Row
-from tests.folders import model_with_tokenizer, write_folder
-from tests.models import DECODERS, batch, build, find_row, outputs, tiny_config
+from tests.helpers.folders import model_with_tokenizer, write_folder
+from tests.helpers.models import DECODERS, batch, build, find_row, outputs, tiny_config
+from tests.helpers.places import README
 
 pytestmark = pytest.mark.ecosystem
 ENCODERS = pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def padded_batch(model: PreTrainedModel, size: int, length: int) -> dict[str, to
 
 def readme_code(folder: Path) -> str:
     """Return the README's lines that write `model.onnx`, for a folder."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
     code = re.search(r"<!-- covered: make test-ecosystem -->\n```python\n(.*?)```", text, flags=re.DOTALL).group(1)
     return code.replace('"runs/demo/models/highway"', repr(str(folder)))
 

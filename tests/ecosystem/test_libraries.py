@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 
 from hf_variants.auto import TABLE, Row
-from tests.folders import model_with_tokenizer, write_folder
-from tests.models import DECODERS
+from tests.helpers.folders import model_with_tokenizer, write_folder
+from tests.helpers.models import DECODERS
 
 pytestmark = pytest.mark.ecosystem
 PREFIX = 2  # the test's tokenizer has no token of its own for the start of a text

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hf_variants.experiments.run import run_recipe
-from tests.experiments.tiny import tiny_recipe
+from hf_variants.experiments.engine.run import run_recipe
+from tests.helpers.tiny import tiny_recipe
 
 pytestmark = pytest.mark.ecosystem
 NAME = "validation/loss"

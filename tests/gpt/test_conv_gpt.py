@@ -14,8 +14,8 @@ from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
 from hf_variants.gpt.groups_conv_gpt import RaggedChunk, UniformChunk
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM, ConvGptModel
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
-from tests.decoders import assert_cached_equals_full, assert_causal, left_padding_mask, random_ids
-from tests.models import build
+from tests.helpers.decoders import assert_cached_equals_full, assert_causal, left_padding_mask, random_ids
+from tests.helpers.models import build
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "max_position_embeddings": 320}
 SHAPES = [

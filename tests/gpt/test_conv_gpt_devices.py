@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from hf_variants.gpt.configuration_conv_gpt import ConvGptConfig
 from hf_variants.gpt.groups_conv_gpt import RaggedChunk
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM
-from tests.decoders import left_padding_mask, random_ids
-from tests.models import build
+from tests.helpers.decoders import left_padding_mask, random_ids
+from tests.helpers.models import build
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
 SHAPES = [

@@ -26,8 +26,8 @@ from hf_variants.gpt.configuration_conv_gpt import ConvGptConfig
 from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM, ConvGptForSequenceClassification, ConvGptModel
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
-from tests.decoders import left_padding_mask, random_ids
-from tests.models import CONFIGURED_DECODERS, build, named_config, tiny_config
+from tests.helpers.decoders import left_padding_mask, random_ids
+from tests.helpers.models import CONFIGURED_DECODERS, build, named_config, tiny_config
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
 LEVELS = {

@@ -12,9 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hf_variants.gpt.configuration_nanogpt import GPT2_FIXED, NanoGptConfig
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM, NanoGptForSequenceClassification, NanoGptModel
-from tests.decoders import generate, left_padding_mask
-from tests.models import batch, build, labels, outputs, tiny_config
-from tests.sameness import assert_same_outputs
+from tests.helpers.decoders import generate, left_padding_mask
+from tests.helpers.models import batch, build, labels, outputs, tiny_config
+from tests.helpers.sameness import assert_same_outputs
 
 HEADS = {
     "AutoModel": (NanoGptModel, transformers.GPT2Model),

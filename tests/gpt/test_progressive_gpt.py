@@ -10,9 +10,9 @@ from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
 from hf_variants.gpt.configuration_progressive_gpt import ProgressiveGptConfig
 from hf_variants.gpt.modeling_nanogpt import NanoGptForCausalLM
 from hf_variants.gpt.modeling_progressive_gpt import ProgressiveGptForCausalLM, ProgressiveGptModel
-from tests.decoders import assert_cached_equals_full, assert_causal, generate, left_padding_mask, random_ids
-from tests.models import build, outputs
-from tests.sameness import assert_same_model
+from tests.helpers.decoders import assert_cached_equals_full, assert_causal, generate, left_padding_mask, random_ids
+from tests.helpers.models import build, outputs
+from tests.helpers.sameness import assert_same_model
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "max_position_embeddings": 64}
 SHAPES = [(6, 1), (6, 2), (6, 3), (6, 6), (1, 1)]

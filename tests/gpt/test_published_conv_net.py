@@ -9,7 +9,7 @@ from torch import nn
 
 from hf_variants.gpt.configuration_conv_gpt import ConvGptConfig
 from hf_variants.gpt.modeling_conv_gpt import ConvGptForCausalLM
-from tests.decoders import train_on_noise
+from tests.helpers.decoders import train_on_noise
 
 VOCABULARY, CONTEXT, AHEAD, LEVELS, FACTOR, WIDTH = 4, 64, 16, 2, 4, 16
 

@@ -13,7 +13,7 @@ from transformers import AutoModel
 from hf_variants.gru import modeling_bigru
 from hf_variants.gru.configuration_bigru import BiGRUConfig
 from hf_variants.gru.modeling_bigru import BiGRUForSequenceClassification, BiGRUModel, reading_orders
-from tests.models import build, tiny_config
+from tests.helpers.models import build, tiny_config
 
 POOLINGS = ("last", "max", "mean", "attention")
 EVERY_POOLING = pytest.mark.parametrize("pooling", POOLINGS)

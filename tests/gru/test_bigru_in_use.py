@@ -12,14 +12,14 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments, pipeline
 
-from hf_variants.experiments.arguments import TokenizerArguments
-from hf_variants.experiments.corpora import Corpus
-from hf_variants.experiments.data import build_tokenizer
-from hf_variants.export import export_folder
+from hf_variants.experiments.recipes.sections import TokenizerArguments
+from hf_variants.experiments.text.corpora import Corpus
+from hf_variants.experiments.text.tokenizer import build_tokenizer
 from hf_variants.gru.configuration_bigru import BiGRUConfig
 from hf_variants.gru.modeling_bigru import BiGRUForSequenceClassification
-from tests.models import batch, build, outputs, tiny_config
-from tests.sameness import assert_same_model
+from hf_variants.hub.export import export_folder
+from tests.helpers.models import batch, build, outputs, tiny_config
+from tests.helpers.sameness import assert_same_model
 
 TEXTS = ["you are kind", "you are rude, very rude!", "?!"]
 # What one would run who has the folder alone: texts one by one and as a batch, every label's score.

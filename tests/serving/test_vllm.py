@@ -16,8 +16,8 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from hf_variants.export import export_folder
-from tests.models import build, char_tokenizer, find_row, tiny_config
+from hf_variants.hub.export import export_folder
+from tests.helpers.models import build, char_tokenizer, find_row, tiny_config
 
 pytestmark = pytest.mark.serving
 

@@ -16,11 +16,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_variants.experiments import run
-from hf_variants.experiments.arguments import SECTIONS, merge, read_yaml
-from hf_variants.experiments.comparison import KEYS
-from tests.experiments.tiny import write_text
-from tests.experiments.tiny_labelled import write_examples
+from hf_variants.experiments.comparisons.comparison import KEYS
+from hf_variants.experiments.engine import run
+from hf_variants.experiments.recipes.recipe import SECTIONS, merge, read_yaml
+from tests.helpers.tiny import write_text
+from tests.helpers.tiny_labelled import write_examples
 from tests.training.test_recipes import COMPARISONS, RECIPES, is_labelled, stem
 from training import compare, train
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from hf_variants.experiments import classification_evaluation, classification_figures
-from hf_variants.experiments.run import run_recipe
-from tests.experiments.tiny_labelled import labelled_recipe, write_examples
+from hf_variants.experiments.analysis import classification as classification_evaluation
+from hf_variants.experiments.engine.run import run_recipe
+from hf_variants.experiments.figures import classification as classification_figures
+from tests.helpers.tiny_labelled import labelled_recipe, write_examples
 from training import evaluate_model
 
 KINDS = {

@@ -8,8 +8,8 @@ from typing import Any
 import pandas
 import pytest
 
-from hf_variants.experiments.run import run_recipe
-from tests.experiments.tiny import causal_recipe, write_questions
+from hf_variants.experiments.engine.run import run_recipe
+from tests.helpers.tiny import causal_recipe, write_questions
 from training import evaluate_model
 
 

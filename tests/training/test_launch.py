@@ -15,10 +15,11 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-from hf_variants.experiments.record import read_json, read_metrics
-from tests.experiments.tiny import tiny_content
+from hf_variants.experiments.engine.record import read_metrics
+from hf_variants.experiments.files import read_json
+from tests.helpers.places import ROOT
+from tests.helpers.tiny import tiny_content
 
-ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "training" / "launch"
 FILES = sorted(path.name for path in LAUNCH.glob("*.yaml"))
 ZERO = [name for name in FILES if name.startswith("deepspeed")]

@@ -3,15 +3,14 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-from hf_variants.experiments.arm_config import is_ours
-from hf_variants.experiments.cards import validate_card
+from hf_variants.experiments.models.recorded_config import is_ours
+from hf_variants.experiments.reports.cards import validate_card
+from tests.helpers.places import ROOT
 from training import make_cards, publish
 
-ROOT = Path(__file__).parents[2]
 CARDS, COMPARISONS = ROOT / "model_cards", ROOT / "training" / "comparisons"
 
 

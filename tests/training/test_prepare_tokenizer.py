@@ -10,15 +10,18 @@ import pytest
 import yaml
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from hf_variants.experiments.arguments import DataArguments, InputError, TokenizerArguments, merge, recipe_from_dict
-from hf_variants.experiments.corpora import fingerprint, load_corpus
-from hf_variants.experiments.data import build_tokenizer
-from hf_variants.experiments.models import build_config
-from hf_variants.experiments.prepared import prepare
-from hf_variants.experiments.run import identity, run_recipe
-from hf_variants.experiments.tokenizer_training import TRAINED
-from tests.experiments.tiny import WORDS, tiny_content, tiny_recipe
-from tests.experiments.tiny_labelled import labelled_recipe, write_examples
+from hf_variants.experiments.checking import InputError
+from hf_variants.experiments.engine.identity import identity
+from hf_variants.experiments.engine.prepared import prepare
+from hf_variants.experiments.engine.run import run_recipe
+from hf_variants.experiments.models.build import build_config
+from hf_variants.experiments.recipes.recipe import merge, recipe_from_dict
+from hf_variants.experiments.recipes.sections import DataArguments, TokenizerArguments
+from hf_variants.experiments.text.corpora import fingerprint, load_corpus
+from hf_variants.experiments.text.tokenizer import build_tokenizer
+from hf_variants.experiments.text.tokenizer_training import TRAINED
+from tests.helpers.tiny import WORDS, tiny_content, tiny_recipe
+from tests.helpers.tiny_labelled import labelled_recipe, write_examples
 from training import prepare_tokenizer, train
 
 FILES = ["tokenizer.json", "tokenizer_config.json", "tokenizer_record.json"]

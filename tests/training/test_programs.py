@@ -12,11 +12,11 @@ import pytest
 import yaml
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from hf_variants.export import check_folder
-from tests.experiments.tiny import tiny_content, write_text
+from hf_variants.hub.export import check_folder
+from tests.helpers.places import ROOT
+from tests.helpers.tiny import tiny_content, write_text
 from training import train
 
-ROOT = Path(__file__).parents[2]
 QUICK = {"max_steps": 4, "budgets": [1.0], "warmup_steps": 1, "eval_every": 2, "checkpoint_every": 2}
 
 
@@ -221,7 +221,7 @@ def test_where_nothing_can_be_written_it_is_said(tmp_path, capfd, place):
 
 
 def test_an_interrupted_run_that_is_then_changed_loses_nothing(tmp_path, capfd, monkeypatch):
-    from hf_variants.experiments import loop
+    from hf_variants.experiments.engine import loop
 
     original = loop.Loop._after_step
 

@@ -12,18 +12,19 @@ import pytest
 import torch
 import transformers
 
-from hf_variants.experiments.arguments import Recipe, merge, read_yaml, recipe_from_dict
-from hf_variants.experiments.cells import load_cells
-from hf_variants.experiments.comparison import Comparison, load_comparison
-from hf_variants.experiments.data import build_tokenizer
-from hf_variants.experiments.models import build_config
-from hf_variants.experiments.prepared import Prepared, prepare
-from hf_variants.experiments.run import build_growing, run_recipe
-from hf_variants.experiments.schedule import in_steps, plan
-from hf_variants.experiments.stages import starts
-from hf_variants.experiments.tuning import trial_recipes
+from hf_variants.experiments.comparisons.cells import load_cells
+from hf_variants.experiments.comparisons.comparison import Comparison, load_comparison
+from hf_variants.experiments.comparisons.tuning import trial_recipes
+from hf_variants.experiments.engine.growing import build_growing
+from hf_variants.experiments.engine.prepared import Prepared, prepare
+from hf_variants.experiments.engine.run import run_recipe
+from hf_variants.experiments.engine.schedule import in_steps, plan
+from hf_variants.experiments.models.build import build_config
+from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.recipes.stages import starts
+from hf_variants.experiments.text.tokenizer import build_tokenizer
+from tests.helpers.places import TRAINING
 
-TRAINING = Path(__file__).parents[2] / "training"
 RECIPES = sorted((TRAINING / "recipes").glob("*.yaml"))
 COMPARISONS = sorted((TRAINING / "comparisons").glob("*.yaml"))
 DATA = Path(os.environ.get("HF_VARIANTS_DATA", "nowhere"))
