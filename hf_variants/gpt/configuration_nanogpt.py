@@ -61,7 +61,7 @@ class NanoGptConfig(PreTrainedConfig):
     """
 
     model_type = "nanogpt"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]  # the second from transformers 5.24 on
     # {Auto class: what follows the model's name in our class}; saved whole into every folder as `auto_map`.
     auto_classes = {
         "AutoModel": "Model",

@@ -12,6 +12,7 @@ from transformers import GenerationConfig
 from transformers.generation import GenerationMode
 
 from .configuration_conv_gpt import ConvGptConfig
+from .modeling_nanogpt import CACHE_NAME
 
 # What these modes ask of a cache or of hidden states, and where there are levels they can't have.
 REFUSED_MODES = {
@@ -58,8 +59,8 @@ class ConvGptGenerationMixin:
                 f"a model whose num_levels is {levels} can't be an assistant in assisted generation, which takes "
                 "tokens back; allowed where num_levels is 0"
             )
-        if levels and generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
-            model_kwargs["past_key_values"] = self.transformer.new_cache()
+        if levels and generation_config.use_cache is not False and model_kwargs.get(CACHE_NAME) is None:
+            model_kwargs[CACHE_NAME] = self.transformer.new_cache()
         else:
             super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
 
@@ -119,7 +120,7 @@ class ConvGptGenerationMixin:
         fed = ids
         for start in range(0, max_new_tokens, block):
             outputs = self.transformer(fed, mask, past_key_values=cache, use_cache=True, return_dict=True)
-            cache, states = outputs.past_key_values, outputs.last_hidden_state
+            cache, states = outputs[CACHE_NAME], outputs.last_hidden_state
             # each row's last real tokens, between which there may be padding
             last = mask[:, -fed.shape[1] :].to(states.device, torch.uint8).argsort(dim=1, stable=True)[:, -block:]
             scores = self.lm_head(states.gather(1, last[:, :, None].expand(-1, -1, states.shape[2]))) / temperature

@@ -35,6 +35,7 @@ from .configuration_conv_gpt import ConvGptConfig
 from .generation_conv_gpt import ConvGptGenerationMixin
 from .groups_conv_gpt import RaggedChunk, UniformChunk, all_rows, block_mask
 from .modeling_nanogpt import (
+    CACHE_NAME,
     NanoGptAttention,
     NanoGptBlock,
     NanoGptForCausalLM,
@@ -42,6 +43,7 @@ from .modeling_nanogpt import (
     NanoGptModel,
     NanoGptPreTrainedModel,
     eager_attention_forward,
+    given_cache,
     is_engines,
 )
 
@@ -80,7 +82,7 @@ class ConvGptAttention(NanoGptAttention):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim != 5:
             return super().forward(hidden_states, attention_mask, past_key_values, **kwargs)
-        query, key, value = self.project(hidden_states, past_key_values)
+        query, key, value = self.project(hidden_states, past_key_values, kwargs)
         batch, length, blocks, window = *hidden_states.shape[:2], attention_mask.shape[1], attention_mask.shape[3]
         missing = blocks * window - length
         query = _blocks(query, missing, window)
@@ -227,6 +229,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         Raises:
             NotImplementedError: with levels, `torch.jit.trace` would freeze how many groups there are.
         """
+        past_key_values = given_cache(past_key_values, kwargs)
         self.check_inputs(attention_mask, past_key_values, kwargs.get("is_causal"))
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
         chunk = self.first_chunk(stream, attention_mask, position_ids, past_key_values)
@@ -248,7 +251,7 @@ class ConvGptModel(ConvGptPreTrainedModel, NanoGptModel):
         if rows is not None:
             coarse = {name: all_rows(state, rows, len(stream)) for name, state in coarse.items()}
         past = cache if use_cache else None
-        return ConvGptModelOutput(last_hidden_state=self.ln_f(stream), past_key_values=past, **coarse)
+        return ConvGptModelOutput(last_hidden_state=self.ln_f(stream), **{CACHE_NAME: past}, **coarse)
 
     def new_cache(self) -> Cache:
         """Return an empty cache."""

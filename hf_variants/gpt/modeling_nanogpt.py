@@ -11,6 +11,7 @@ Notable:
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -38,6 +39,27 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_nanogpt import NanoGptConfig
+
+# What transformers' outputs and `generate` call a cache: past_key_values, from 5.24 on cache.
+CACHE_NAME = fields(BaseModelOutputWithPast)[1].name
+
+
+def given_cache(past_key_values: Cache | None, kwargs: dict[str, Any]) -> Cache | None:
+    """Return the cache of a call by whichever name it came, and take its other name, `cache`, out of `kwargs`.
+
+    Before 5.24 that is also the name of paged attention's, which is no `Cache`; it stays, for the attention function.
+
+    Raises:
+        ValueError: there are two.
+    """
+    if "cache" not in kwargs or (CACHE_NAME != "cache" and not isinstance(kwargs["cache"], Cache | None)):
+        return past_key_values
+    cache = kwargs.pop("cache")
+    if cache is None:
+        return past_key_values
+    if past_key_values is not None:
+        raise ValueError("both past_key_values and cache are given; allowed: one of them, for they are the same")
+    return cache
 
 
 def ready_mask(
@@ -143,13 +165,16 @@ class NanoGptAttention(nn.Module):
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
     def project(
-        self, hidden_states: torch.Tensor, past_key_values: Cache | None
+        self, hidden_states: torch.Tensor, past_key_values: Cache | None, kwargs: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return queries, keys and values, each `(batch, heads, seq, head)`, those of the cache included."""
+        """Return queries, keys and values, each `(batch, heads, seq, head)`, those of the cache included.
+
+        `kwargs` are those of the attention function, to which a paged cache adds.
+        """
         shape = (*hidden_states.shape[:-1], 3, -1, self.head_size)
         query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
         if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
+            key, value = past_key_values.update(key, value, self.layer_idx, kwargs=kwargs)
             if key.dtype != query.dtype:  # a cache may have been made more precise, or less
                 key, value = key.to(query.dtype), value.to(query.dtype)
         return query, key, value
@@ -162,7 +187,7 @@ class NanoGptAttention(nn.Module):
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return `(batch, seq, hidden)` and, from eager attention only, the weights `(batch, heads, seq, keys)`."""
-        query, key, value = self.project(hidden_states, past_key_values)
+        query, key, value = self.project(hidden_states, past_key_values, kwargs)
         attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
@@ -220,7 +245,7 @@ class NanoGptPreTrainedModel(PreTrainedModel):
     base_model_prefix = "transformer"
     supports_gradient_checkpointing = True
     _no_split_modules = ["NanoGptBlock"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -304,25 +329,26 @@ class NanoGptModel(NanoGptPreTrainedModel):
                 dimensions, see `ready_mask`.
             position_ids: `(batch, seq)`; counted from each row's first real token if missing. Where they start again
                 (and neither mask nor cache is given), a new document starts, which does not see those before it.
-            past_key_values: keys and values of the tokens before these; updated in place.
+            past_key_values: keys and values of the tokens before these; updated in place. `cache` is another name for
+                it, as in transformers from 5.24 on.
 
         Returns:
-            `last_hidden_state` `(batch, seq, hidden)` and, with `use_cache`, `past_key_values`.
+            `last_hidden_state` `(batch, seq, hidden)` and, with `use_cache`, `past_key_values` (`cache` from 5.24).
 
         Raises:
             ValueError: not exactly one of `input_ids` and `inputs_embeds` was given, there is no token in them, an id
                 is unknown (on a CPU), the sequence is too long, or the mask is none that every attention function
                 understands.
         """
+        past_key_values = given_cache(past_key_values, kwargs)
         stream = self.embed(input_ids, inputs_embeds, attention_mask, position_ids, past_key_values)
         mask = self.make_mask(stream, attention_mask, position_ids, past_key_values, is_causal=kwargs.get("is_causal"))
         use_cache = use_cache and not (self.gradient_checkpointing and self.training)
         if use_cache and past_key_values is None:  # after the mask: with a cache, packed documents go unnoticed
             past_key_values = DynamicCache(config=self.config)
         stream = self.run_blocks(stream, mask, past_key_values, position_ids=position_ids, **kwargs)
-        return BaseModelOutputWithPast(
-            last_hidden_state=self.ln_f(stream), past_key_values=past_key_values if use_cache else None
-        )
+        past = past_key_values if use_cache else None
+        return BaseModelOutputWithPast(last_hidden_state=self.ln_f(stream), **{CACHE_NAME: past})
 
     def make_mask(
         self,
@@ -340,10 +366,10 @@ class NanoGptModel(NanoGptPreTrainedModel):
             document = (places.diff(dim=1, prepend=places[:, :1] - 1) != 1).cumsum(dim=1)
             and_mask_function = packed_sequence_mask_function(document)
         return create_causal_mask(
-            config=self.config,
-            inputs_embeds=stream,
-            attention_mask=ready_mask(attention_mask, self.config, stream.dtype),
-            past_key_values=past_key_values,
+            self.config,
+            stream,
+            ready_mask(attention_mask, self.config, stream.dtype),
+            past_key_values,
             position_ids=position_ids,
             and_mask_function=and_mask_function,
         )
@@ -374,7 +400,8 @@ class NanoGptModel(NanoGptPreTrainedModel):
         shape = (input_ids if inputs_embeds is None else inputs_embeds).shape
         if shape[1] == 0:
             raise ValueError("the input has no tokens; allowed: 1 or more")
-        seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+        # a paged cache is no `Cache`, has no one length, and comes with positions
+        seen = past_key_values.get_seq_length() if isinstance(past_key_values, Cache) else 0
         tokens = self.look_up(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
             position_ids = self.count_positions(shape[1], seen, attention_mask, tokens.device)
@@ -467,7 +494,7 @@ class NanoGptForCausalLM(NanoGptPreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -553,7 +580,7 @@ class NanoGptForSequenceClassification(NanoGptPreTrainedModel):
         return SequenceClassifierOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

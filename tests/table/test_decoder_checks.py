@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from hf_variants.gpt.modeling_nanogpt import CACHE_NAME
 from tests.helpers.decoders import (
     LENGTH,
     Leaky,
@@ -144,6 +145,21 @@ def test_chunks_with_a_cache_equal_one_pass(row, attention, chunks):
     assert_cached_equals_full(model, ids, chunks)
     assert_cached_equals_full(model, ids, chunks, torch.ones_like(ids))
     assert_cached_equals_full(model, ids, chunks, left_padding_mask(PADDING, 71))
+
+
+@ROWS
+def test_a_cache_has_two_names(row):
+    """`past_key_values`, and `cache`, as `generate` calls it from transformers 5.24 on."""
+    model = decoder(row)
+    ids = random_ids(model, 2, 12)
+    first, second = (model(ids[:, :9], use_cache=True)[CACHE_NAME] for _ in range(2))
+    expected = model(ids[:, 9:], past_key_values=first).logits
+    found = model(ids[:, 9:], cache=second)
+    assert torch.equal(found.logits, expected)
+    assert found.get(CACHE_NAME) is second
+    assert torch.equal(model(ids, cache=None).logits, model(ids).logits)
+    with pytest.raises(ValueError, match="both past_key_values and cache are given"):
+        model(ids[:, :1], past_key_values=second, cache=second)
 
 
 @ROWS
