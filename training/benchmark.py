@@ -4,7 +4,7 @@
 
     python training/benchmark.py --only minbert_8x128 --rounds 41 --max_seconds 120 --output bench.json
     python training/benchmark.py --base main --only minbert_8x128
-    python training/benchmark.py --input bench.json --markdown README.md
+    python training/benchmark.py --input bench.json --markdown report.md
     python training/benchmark.py --curve runs/curve
 
 The two sides of a case take turns in one process. A ratio is the median over rounds of ours / reference, with the 95 %
@@ -37,18 +37,16 @@ from hf_variants.experiments.benchmarks.suite import (
     CASES,
     MAX_SECONDS,
     DifferentError,
-    around_marks,
     load_cases,
-    markdown,
     measure,
-    put_between_marks,
-    table,
     with_cost,
 )
 from hf_variants.experiments.checking import InputError, check_range
 from hf_variants.experiments.files import claim_file, read_json, write_json
 from hf_variants.experiments.machine.environment import environment
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.reports.benchmark import MARK, markdown, table
+from hf_variants.experiments.reports.marked import check_marks, put_between_marks
 
 RESULTS = ("environment", "cases", "different")  # of --output
 
@@ -82,7 +80,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
             raise InputError(f"--only: '{name}'; allowed: {', '.join(CASES)}")
     check_together(options)
     if options.markdown:
-        around_marks(options.markdown)  # before all is timed
+        check_marks(options.markdown, MARK)  # before all is timed
     if options.output:
         claim_file(options.output, RESULTS)
     return options
@@ -169,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.output:
         write_json(options.output, content)
     if options.markdown:
-        put_between_marks(options.markdown, markdown(content))
+        put_between_marks(options.markdown, MARK, markdown(content))
     for name, problem in content["different"].items():
         print(f"error: {name}: the two sides can't be compared: {problem}", file=sys.stderr)
     return 1 if content["different"] else 0

@@ -18,7 +18,8 @@ from ..figures.plots import arm_style, figure_legend, new_figure, save_figure, t
 from ..machine.timing import alternate, in_new_process, peak_memory_mb
 from ..tables import aligned_table, number
 from .cases.decoders import WINDOW, Configs, build_decoder, language_step, matched_configs, parameter_count
-from .suite import DEVICE, random_ids, summary, with_quartiles
+from ..reports.benchmark import with_quartiles
+from .suite import DEVICE, random_ids, summary
 
 CURVE = "context_curve"  # .json and .png
 

@@ -23,10 +23,8 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from ..checking import InputError
 from ..machine.environment import default_device
 from ..machine.timing import LEAST_ROUNDS, alternate, quartiles
-from ..tables import aligned_table, markdown_table
 
 DEVICE = default_device()
 MAX_SECONDS = 6.0  # so that all cases take less than a quarter of an hour on two cores
@@ -241,68 +239,3 @@ def assert_same_gradients(ours: nn.Module, reference: nn.Module, exact: bool = F
         # The second term is for gradients that are zero but for rounding, as those of the keys' biases.
         allowed = 0 if exact else 1e-4 * gradient.abs().max().item() + 1e-6 * largest
         assert_close(found[name], gradient, f"the gradients of {name} differ", allowed)
-
-
-# ---- output --------------------------------------------------------------------------------------------------------
-
-
-HEADER = (
-    *("case", "ours / reference", "ours", "reference", "rounds"),
-    *("ratio", "interval", "speed-up", "target", "verdict"),
-)
-
-
-def row(result: dict[str, Any]) -> tuple[str, ...]:
-    """One measured case as the cells of the table; the speed-up is 1 / ratio."""
-    names = f"{result['ours']['name']} / {result['reference']['name']}"
-    unit = result["unit"]
-    keys = (f"median_{unit.lower()}", f"quartiles_{unit.lower()}")
-    sides = [with_quartiles(*(result[side][key] for key in keys)) + f" {unit}" for side in ("ours", "reference")]
-    low, high = result["ratio_interval"]
-    ratio = (f"{result['ratio']:.3f}", f"{low:.3f}–{high:.3f}", f"{1 / result['ratio']:.3g}x")
-    target = "" if result["target"] is None else f"{result['target']:.2f}"
-    return (result["name"], names, *sides, str(result["rounds"]), *ratio, target, result["verdict"] or "")
-
-
-def with_quartiles(median: float, between: Sequence[float]) -> str:
-    """`12.3 (11.9–12.8)`."""
-    return f"{median:.1f} ({between[0]:.1f}–{between[1]:.1f})"
-
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """All measured cases as aligned columns: medians with quartiles, the ratio, its target."""
-    return aligned_table(HEADER, map(row, results), left=2)
-
-
-# ---- the table in a document ---------------------------------------------------------------------------------------
-
-MARKS = ("<!-- benchmark -->", "<!-- /benchmark -->")
-SHOWN = ("date", "device", "threads", "torch", "transformers", "commit", "load_average")
-
-
-def markdown(content: Mapping[str, Any]) -> str:
-    """The results of a run as a GitHub table, with a line above it that says where they come from."""
-    known = {name: content["environment"][name] for name in SHOWN if name in content["environment"]}
-    about = ", ".join(f"{n} {round(v, 2) if isinstance(v, float) else v}" for n, v in known.items())
-    lines = [f"Measured: {about}.", "", markdown_table(HEADER, map(row, content["cases"]))]
-    lines += [f"\n{name}: the two sides can't be compared: {why}" for name, why in content["different"].items()]
-    return "\n".join(lines)
-
-
-def around_marks(path: Path) -> tuple[str, str]:
-    """What a document has before its first mark and behind its second. Raises InputError unless it has each once."""
-    try:
-        document = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}") from None
-    before, found, rest = document.partition(MARKS[0])
-    _, ended, after = rest.partition(MARKS[1])
-    if not (found and ended) or any(document.count(mark) > 1 for mark in MARKS):
-        raise InputError(f"{path}: has not one line {MARKS[0]} and one {MARKS[1]} after it, for the table")
-    return before, after
-
-
-def put_between_marks(path: Path, text: str) -> None:
-    """Replaces what a document has between its two marks. Raises InputError where it does not have each once."""
-    before, after = around_marks(path)
-    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")

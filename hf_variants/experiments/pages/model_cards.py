@@ -6,7 +6,7 @@ be what its records and its comparison file give, to the byte; so must the pages
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from ..comparisons.runner import Runner
 from ..recipes.recipe import read_yaml
 from .claims import claims_page, load_claims
 from .front_page import Entry, front_page
+from .headlines import SEEDS_FIGURE, draw_seeds, seeds_text
 from .sources import Sources
 
 FRONT_PAGE, CLAIMS = "README.md", "claims.md"
@@ -91,7 +92,13 @@ def build(folder: Path, comparisons: Path, target: Path, draw: bool) -> list[str
     sources = Sources(target, folder)
     (target / FRONT_PAGE).write_text(front_page(every, sources), encoding="utf-8")
     (target / CLAIMS).write_text(claims_page(load_claims(), sources), encoding="utf-8")
-    return figures
+    return figures + _figure_of_seeds([entry.name for entry in every if entry.published], sources, target, draw)
+
+
+def _figure_of_seeds(names: Sequence[str], sources: Sources, target: Path, draw: bool) -> list[str]:
+    if draw:
+        return [SEEDS_FIGURE] if draw_seeds(sources, names, target / SEEDS_FIGURE) else []
+    return [SEEDS_FIGURE] if seeds_text(sources, names) else []
 
 
 def differences(folder: Path, comparisons: Path) -> list[str]:

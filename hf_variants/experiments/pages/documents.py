@@ -1,0 +1,65 @@
+# Copyright 2026 The hf_variants authors. MIT licence.
+"""The documents of the package, and their generated parts: tables of results, of recipes, of the benchmark.
+
+Everything else in them is written by hand. A part stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..reports import benchmark
+from ..reports.marked import read_document, split_at_marks, with_part
+from .catalogue import comparisons_table, recipes_table
+from .front_page import Entry
+from .headlines import seeds_text, verdict_table
+from .sources import Sources
+
+FIRST, TRAINING, SPEED = "README.md", "training/README.md", "model_cards/speed/README.md"
+# By path from the root of a clone, in the order in which they are read.
+DOCUMENTS = (FIRST, TRAINING, "hf_variants/README.md", "hf_variants/experiments/README.md", "tests/README.md", SPEED)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A generated part of a document: the document's path from the root of a clone, the part's name, its text."""
+
+    document: str
+    name: str
+    text: str
+
+
+def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[Part]:
+    """The generated parts of the documents of a clone, from the results in its `folder`."""
+    sources = Sources(folder)
+    published = [entry.name for entry in entries if entry.published]
+    recipes = root / "training" / "recipes"
+    return [
+        Part(FIRST, "verdicts", verdict_table(sources, folder.name)),
+        Part(FIRST, "seeds", seeds_text(sources, published)),
+        Part(TRAINING, "recipes", recipes_table(recipes, entries, sources, f"../{folder.name}")),
+        Part(TRAINING, "comparisons", comparisons_table(entries, sources, f"../{folder.name}")),
+        Part(SPEED, benchmark.MARK, benchmark.markdown(sources.measurement("speed/benchmark.json"))),
+    ]
+
+
+def document_differences(root: Path, parts: Sequence[Part]) -> list[str]:
+    """A line for every part that is not what it should be. Raises InputError where a document or its marks miss."""
+    lines = []
+    for part in parts:
+        path = root / part.document
+        if split_at_marks(read_document(path), part.name, path)[1] != f"\n{part.text}\n":
+            lines.append(f"{part.document}: its part '{part.name}' differs")
+    return lines
+
+
+def write_documents(root: Path, parts: Sequence[Part]) -> list[str]:
+    """Brings the parts up to date; returns the documents that changed. Raises InputError as above."""
+    before = {part.document: read_document(root / part.document) for part in parts}
+    after = dict(before)
+    for part in parts:
+        after[part.document] = with_part(after[part.document], part.name, part.text, root / part.document)
+    changed = [name for name, text in after.items() if text != before[name]]
+    for name in changed:
+        (root / name).write_text(after[name], encoding="utf-8")
+    return changed
