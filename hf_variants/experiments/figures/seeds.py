@@ -25,9 +25,8 @@ def plot_seeds(differences: Sequence[SeededDifference], path: str | Path) -> Pat
         colour, (low, high) = _COLOURS[difference.verdict], difference.interval
         axis.plot([low, high], [row, row], color=colour, linewidth=5, alpha=0.4, solid_capstyle="butt", zorder=2)
         axis.plot([difference.mean], [row], "|", color=colour, markersize=12, markeredgewidth=2, zorder=3)
-        axis.plot(
-            difference.runs, [row] * len(difference.runs), "o", color="white", markeredgecolor=INK, markersize=4, zorder=4
-        )
+        rows = [row] * len(difference.runs)
+        axis.plot(difference.runs, rows, "o", color="white", markeredgecolor=INK, markersize=4, zorder=4)
     axis.set_yticks(range(len(differences)), [_label(difference) for difference in differences], fontsize=8)
     axis.set_ylim(len(differences) - 0.4, -0.6)
     axis.set_xlabel("variant minus baseline, test loss at equal tokens (nats; left of 0 is better)", fontsize=8)

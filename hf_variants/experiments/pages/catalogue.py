@@ -81,7 +81,8 @@ def _width(recipe: Recipe) -> str:
 
 
 def _data(recipe: Recipe) -> str:
-    return PurePosixPath(recipe.data.dataset).name if "://" in recipe.data.dataset else recipe.data.dataset
+    name = recipe.data.dataset
+    return "/".join(PurePosixPath(name).parts[-2:]) if "://" in name else name
 
 
 def _budget(training: TrainingArguments) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..reports import benchmark
 from ..reports.marked import read_document, split_at_marks, with_part
+from ..reports.report import console_table
 from .catalogue import comparisons_table, recipes_table
 from .front_page import Entry
 from .headlines import seeds_text, verdict_table
@@ -37,6 +38,7 @@ def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[
     return [
         Part(FIRST, "verdicts", verdict_table(sources, folder.name)),
         Part(FIRST, "seeds", seeds_text(sources, published)),
+        Part(FIRST, "demo", f"```text\n{console_table(sources.comparison('demo'))}\n```"),
         Part(TRAINING, "recipes", recipes_table(recipes, entries, sources, f"../{folder.name}")),
         Part(TRAINING, "comparisons", comparisons_table(entries, sources, f"../{folder.name}")),
         Part(SPEED, benchmark.MARK, benchmark.markdown(sources.measurement("speed/benchmark.json"))),
