@@ -331,7 +331,7 @@ def test_what_a_stream_cannot_do_is_one_line(folders, changes, words):
 
 @pytest.mark.slow
 def test_memory_stays_flat_over_a_long_stream(tmp_path):
-    """README has the command for 2 GB."""
+    """training/README.md has the command for 2 GB."""
     program = PROGRAMS / "long_stream.py"
     size = os.environ.get("HF_VARIANTS_STREAM_GIGABYTES", "0.3")
     command = [sys.executable, str(program), "--gigabytes", size, "--folder", str(tmp_path)]
