@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""The documents: every command and piece of code in them, run as it stands (only budgets are cut short), every link."""
+"""The documents: every command and piece of code, run as it stands (only budgets are cut short), and every link."""
 
 import os
 import posixpath
@@ -48,7 +48,7 @@ def blocks(kind: str, about: str = "") -> list[tuple[str, str]]:
     return [(block.what, block.text) for block in BLOCKS if block.kind == kind and about in block.what]
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", list(DOCUMENTS))
 def test_every_command_is_marked_as_run_or_covered(name):
     fenced = re.findall(r"```(?:sh|python|yaml)\n", TEXTS[name])
     assert len(fenced) == sum(block.document == name for block in BLOCKS)
@@ -66,7 +66,7 @@ def test_make_targets_exist():
     assert named and set(named) <= set(targets)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", list(DOCUMENTS))
 def test_files_and_recipes_that_a_document_names_exist(name):
     made_here = {what for what, _ in blocks("file")}
     for path in set(re.findall(r"(?:training|model_cards|hf_variants|tests)/[\w/.-]+\.\w+", TEXTS[name])) - made_here:
@@ -124,7 +124,7 @@ def dead_links(name: str, text: str) -> list[str]:
     return dead
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", list(DOCUMENTS))
 def test_no_link_is_dead(name):
     assert links(TEXTS[name]) and dead_links(name, TEXTS[name]) == []
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Makes a static site of everything under model_cards/: the front page, the page of claims, every report and card,
-with loss curves to explore.
+with loss curves to explore; and of the documents of the package.
 
     python training/make_site.py                 # writes site/; open site/index.html in a browser
     python training/make_site.py --output FOLDER
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     from hf_variants.experiments.pages.site import INDEX, build_site
 
-    pages = build_site(options.folder, options.output)
+    root = ROOT if options.folder.resolve() == ROOT / "model_cards" else None
+    pages = build_site(options.folder, options.output, root)
     print(f"{pages} pages; open {options.output / INDEX} in a browser")
 
 

@@ -17,8 +17,15 @@ from .headlines import seeds_text, verdict_table
 from .sources import Sources
 
 FIRST, TRAINING, SPEED = "README.md", "training/README.md", "model_cards/speed/README.md"
-# By path from the root of a clone, in the order in which they are read.
-DOCUMENTS = (FIRST, TRAINING, "hf_variants/README.md", "hf_variants/experiments/README.md", "tests/README.md", SPEED)
+# Their paths from the root of a clone, in the order in which they are read, and what they are called in a menu.
+DOCUMENTS = {
+    FIRST: "First page",
+    TRAINING: "Training",
+    "hf_variants/README.md": "Models and library",
+    "hf_variants/experiments/README.md": "Rooms",
+    "tests/README.md": "Tests",
+    SPEED: "Speed",
+}
 
 
 @dataclass(frozen=True)
