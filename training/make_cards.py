@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         found += [] if root is None else document_differences(root, generated_parts(root, options.folder, every))
         if found:
             print("\n".join(found))
-            sys.exit(f"{len(found)} files of {options.folder} are not what the records give; run `make cards`")
+            sys.exit(f"{len(found)} files are not what the records in {options.folder} give; run `make cards`")
         print(f"everything under {options.folder} is what the records give")
         return
     changed, stale = write(options.folder, options.comparisons)

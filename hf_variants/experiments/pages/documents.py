@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checking import InputError
 from ..reports import benchmark
 from ..reports.marked import read_document, split_at_marks, with_part
 from ..reports.report import console_table
 from .catalogue import comparisons_table, recipes_table
 from .front_page import Entry
 from .headlines import seeds_text, verdict_table
-from .sources import Sources
+from .sources import NotMeasuredError, Sources
 
 FIRST, TRAINING, SPEED = "README.md", "training/README.md", "model_cards/speed/README.md"
 # Their paths from the root of a clone, in the order in which they are read, and what they are called in a menu.
@@ -38,7 +39,17 @@ class Part:
 
 
 def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[Part]:
-    """The generated parts of the documents of a clone, from the results in its `folder`."""
+    """The generated parts of the documents of a clone, from the results in its `folder`.
+
+    Raises InputError where one of them has nothing to show.
+    """
+    try:
+        return _parts(root, folder, entries)
+    except NotMeasuredError as error:
+        raise InputError(f"{folder}: {error}, and a document shows them") from None
+
+
+def _parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[Part]:
     sources = Sources(folder)
     published = [entry.name for entry in entries if entry.published]
     recipes = root / "training" / "recipes"
