@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from hf_variants import growth
 from hf_variants.experiments.comparisons.cells import load_cells
 from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.pages.claims import anchor
@@ -90,6 +91,11 @@ def test_the_rooms_of_the_picture_are_those_that_are_there():
     assert set(re.findall(r"^(\w+)/", picture, flags=re.MULTILINE)) == {
         path.parent.name for path in rooms.glob("*/__init__.py")
     }
+
+
+def test_the_guide_lists_what_growth_offers():
+    section = TEXTS["hf_variants/README.md"].split("| function | does |")[1].split("\n\n")[0]
+    assert {*re.findall(r"`(\w+)`", section)} | {"Growth"} == {*growth.__all__}
 
 
 def test_no_placeholder_is_left():

@@ -64,9 +64,10 @@ def worth_of_seeds(differences: Sequence[SeededDifference]) -> str:
     between = " or ".join(map(str, seeds))
     open_ = [difference for difference in differences if not difference.is_detected]
     disagree = [difference for difference in open_ if difference.runs_disagree]
+    detected = len(differences) - len(open_)
     text = f"Of {len(differences)} differences in loss at equal tokens, measured here over {between} seeds each, "
-    text += f"{len(differences) - len(open_)} are detected. In {len(disagree)} of the {len(open_)} others the runs do "
-    text += "not even agree on which arm is ahead"
+    text += f"{detected} {'is' if detected == 1 else 'are'} detected. "
+    text += f"In {len(disagree)} of the {len(open_)} others the runs do not even agree on which arm is ahead"
     if open_:
         largest = max(abs(run) for difference in open_ for run in difference.runs)
         text += f"; single runs there differ by up to {largest:.2f} nats"

@@ -26,10 +26,8 @@ from tests.helpers.places import TRAINING as PROGRAMS
 
 @pytest.fixture(scope="module")
 def parts():
-    return {
-        (part.document, part.name): part
-        for part in generated_parts(ROOT, CARDS, entries(CARDS, PROGRAMS / "comparisons"))
-    }
+    every = entries(CARDS, PROGRAMS / "comparisons")
+    return {(part.document, part.name): part for part in generated_parts(ROOT, CARDS, every)}
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_the_sentence_counts():
         difference((-0.4, 0.2, 0.1), NO_DIFFERENCE),
         difference((0.1, 0.2, 0.1, 0.1, 0.1), NO_DIFFERENCE),
     ])  # fmt: skip
-    assert "Of 3 differences" in text and "over 3 or 5 seeds each, 1 are detected" in text
+    assert "Of 3 differences" in text and "over 3 or 5 seeds each, 1 is detected" in text
     assert "In 1 of the 2 others" in text and text.endswith("up to 0.40 nats.")
     with pytest.raises(ValueError, match="no difference"):
         worth_of_seeds([])
