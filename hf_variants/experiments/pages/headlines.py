@@ -2,10 +2,8 @@
 """What the first page says of results: a few verdicts, what several seeds are worth, and a figure of that."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ..figures.seeds import plot_seeds
 from ..reports.overview import difference_text
 from ..results.overview import main_test, tests_of
 from ..results.significance import BETTER, NO_DIFFERENCE, WORSE
@@ -25,6 +23,7 @@ HEADLINES = {
 }
 # Further arms of the figure.
 _ALSO_DRAWN = {
+    "demo": ("highway",),
     "highway_vs_residual": ("highway_bias_0", "residual_wide"),
     "highway_vs_residual_books": ("highway",),
     "progressive_arithmetic": ("deepen_identity",),
@@ -91,12 +90,9 @@ def seeds_text(sources: Sources, names: Sequence[str]) -> str:
     return worth_of_seeds(found) if found else ""
 
 
-def draw_seeds(sources: Sources, names: Sequence[str], path: Path) -> bool:
-    """Draws the headlines' differences and a few more; returns whether there were any."""
-    drawn = [difference for difference in all_differences(sources, names) if _is_drawn(difference)]
-    if drawn:
-        plot_seeds(drawn, path)
-    return bool(drawn)
+def drawn_differences(sources: Sources, names: Sequence[str]) -> list[SeededDifference]:
+    """The differences of the figure: those of the headlines, and a few more."""
+    return [difference for difference in all_differences(sources, names) if _is_drawn(difference)]
 
 
 def _is_drawn(difference: SeededDifference) -> bool:

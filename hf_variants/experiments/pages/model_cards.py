@@ -14,10 +14,11 @@ from ..checking import InputError
 from ..comparisons.cells import CellsRunner, load_cells
 from ..comparisons.comparison import load_comparison
 from ..comparisons.runner import Runner
+from ..figures.seeds import plot_seeds
 from ..recipes.recipe import read_yaml
 from .claims import claims_page, load_claims
 from .front_page import Entry, front_page
-from .headlines import SEEDS_FIGURE, draw_seeds, seeds_text
+from .headlines import SEEDS_FIGURE, drawn_differences
 from .sources import Sources
 
 FRONT_PAGE, CLAIMS = "README.md", "claims.md"
@@ -96,9 +97,10 @@ def build(folder: Path, comparisons: Path, target: Path, draw: bool) -> list[str
 
 
 def _figure_of_seeds(names: Sequence[str], sources: Sources, target: Path, draw: bool) -> list[str]:
-    if draw:
-        return [SEEDS_FIGURE] if draw_seeds(sources, names, target / SEEDS_FIGURE) else []
-    return [SEEDS_FIGURE] if seeds_text(sources, names) else []
+    differences = drawn_differences(sources, names)
+    if differences and draw:
+        plot_seeds(differences, target / SEEDS_FIGURE)
+    return [SEEDS_FIGURE] if differences else []
 
 
 def differences(folder: Path, comparisons: Path) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from hf_variants.experiments.checking import InputError
+from hf_variants.experiments.figures.seeds import plot_seeds
 from hf_variants.experiments.pages.documents import (
     DOCUMENTS,
     FIRST,
@@ -16,7 +17,7 @@ from hf_variants.experiments.pages.documents import (
     generated_parts,
     write_documents,
 )
-from hf_variants.experiments.pages.headlines import HEADLINES, draw_seeds
+from hf_variants.experiments.pages.headlines import HEADLINES, drawn_differences
 from hf_variants.experiments.pages.model_cards import entries
 from hf_variants.experiments.pages.sources import Sources
 from hf_variants.experiments.recipes.recipe import read_yaml
@@ -106,9 +107,10 @@ def test_a_recipe_has_the_result_of_the_arm_that_trains_it_and_no_other(parts):
     assert table["minbert_pydoc"][6:] == ["-", "-"]
 
 
-def test_seeds_are_drawn_where_there_are_some(tmp_path):
+def test_seeds_are_drawn_of_comparisons_by_loss_with_several_seeds(tmp_path):
     sources = Sources(CARDS)
-    assert draw_seeds(sources, ["conv_vs_gpt", "sst5"], tmp_path / "seeds.png")
-    assert (tmp_path / "seeds.png").read_bytes().startswith(b"\x89PNG")
-    assert not draw_seeds(sources, ["sst5", "gradient_depth"], tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()
+    drawn = drawn_differences(sources, ["conv_vs_gpt", "demo", "sst5", "gradient_depth"])
+    cells = [name for name, cell in sources.comparison("conv_vs_gpt")["cells"].items() if len(cell["seeds"]) > 1]
+    assert [one.where for one in drawn] == [*(f"conv_vs_gpt/{cell}" for cell in cells), "demo"]
+    assert plot_seeds(drawn, tmp_path / "seeds.png").read_bytes().startswith(b"\x89PNG")
+    assert drawn_differences(sources, ["sst5", "gradient_depth"]) == []
