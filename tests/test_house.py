@@ -15,8 +15,8 @@ from hf_variants.gru import configuration_bigru, modeling_bigru
 from tests.helpers.places import ROOT
 
 # Each imports only from those before it; what lies in hf_variants/experiments itself, the ground, comes first.
-ROOMS = ("ground", "recipes", "text", "labelled", "metrics", "objectives", "machine", "models", "engine", "results",
-         "figures", "reports", "comparisons", "pages", "analysis", "benchmarks")  # fmt: skip
+ROOMS = ("ground", "recipes", "variants", "text", "labelled", "metrics", "objectives", "machine", "models", "engine",
+         "results", "figures", "reports", "comparisons", "pages", "analysis", "benchmarks")  # fmt: skip
 # The same for what lies around the experiments.
 STOREYS = ("families", "auto", "growth", "hub", "experiments", "training")
 BASELINES = {"bert": "minbert", "gpt": "nanogpt", "gru": "bigru"}  # of the families
