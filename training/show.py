@@ -61,7 +61,7 @@ def as_text(markdown: str) -> str:
 
 
 def _aligned(table: str) -> str:
-    header, _, *rows = [re.split(r"(?<!\\)\|", line.strip("|\n ")) for line in table.strip().splitlines()]
+    header, _, *rows = [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in table.strip().splitlines()]
     strip = [[cell.strip().replace("\\|", "|") for cell in row] for row in (header, *rows)]
     return aligned_table(strip[0], strip[1:])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from ..checking import InputError
-from ..recipes.recipe import merge, read_yaml
+from ..recipes.recipe import read_yaml
 from .families import Variant
 
 MARKS = ("hf_variants/auto.py", "tests/helpers/models.py", "training/comparisons")  # of a clone
@@ -123,9 +123,9 @@ def write_folder(variant: Variant, folder: Path, recipes: Path) -> list[Path]:
     """Writes FOLDER/model (code and config.json, as on the Hub), FOLDER/recipe.yaml and FOLDER/comparison.yaml."""
     base = read_yaml(recipes / f"{variant.family.recipe}.yaml")
     config = {"model_type": variant.name, "auto_map": variant.auto_map()}
-    model = {"model_type": None, "name_or_path": str(folder / "model")}
+    model = {"name_or_path": str(folder / "model"), "overrides": base["model"]["overrides"]}
     described = {"name": variant.name, "description": f"{variant.family.baseline} with another idea in it"}
-    recipe = merge(base, {**described, "model": model})
+    recipe = {**base, **described, "model": model}
     files = {folder / "model" / name: text for name, text in {**variant.family.code(), **variant.code()}.items()}
     files[folder / "model" / "config.json"] = json.dumps(config, indent=2) + "\n"
     files[folder / "recipe.yaml"] = _yaml(f"{variant.name} alone", recipe)
