@@ -70,7 +70,7 @@ def _edited(path: Path, edit: Callable[[str, Variant], str], variant: Variant) -
 def with_row(text: str, variant: Variant) -> str:
     """auto.py with the variant's imports, and its row below those of its family."""
     family, name = variant.family.folder, variant.name
-    line = _found(rf"^from \.{family} import (.*)$|^from \.{family} import \(\n((?:    \w+,\n)+)\)$", text)
+    line = _found(rf"^from \.{family} import (?:\(\n(?:    \w+,\n)+\)|\w.*)$", text)
     modules = sorted({*re.findall(r"modeling_\w+", line.group()), f"modeling_{name}"})
     joined = f"from .{family} import {', '.join(modules)}"
     if len(joined) > LONGEST:
