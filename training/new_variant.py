@@ -50,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(os.path.relpath(path) for path in files))
     print(f"\nedit     {os.path.relpath(edit)}\ncheck    {check}")
     print(f"compare  hf-variants compare --config {config} --output_dir runs/{name}")
+    if clone is not None:
+        print("then     make cards, which lists the comparison on the front page")
 
 
 if __name__ == "__main__":
