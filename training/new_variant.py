@@ -21,6 +21,8 @@ EXAMPLES = (
     "hf-variants new-variant my_gpt --of nanogpt --folder my_gpt",
 )
 
+SHORT = "--max_steps 20 --warmup_steps 2"  # a first look at whether it trains
+
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         folder = options.folder or Path(name)
         files = write_folder(variant, folder, Path(__file__).resolve().parent / RECIPES)
         edit, config = folder / "model" / model, str(folder / "comparison.yaml")
-        check = f"hf-variants train --config {folder / 'recipe.yaml'} --output_dir runs/{name}_alone --max_steps 20"
+        check = f"hf-variants train --config {folder / 'recipe.yaml'} --output_dir runs/{name}_alone {SHORT}"
     print("\n".join(os.path.relpath(path) for path in files))
     print(f"\nedit     {os.path.relpath(edit)}\ncheck    {check}")
     print(f"compare  hf-variants compare --config {config} --output_dir runs/{name}")

@@ -132,6 +132,13 @@ assert sys.modules["hf_variants"] is hf_variants
     assert done.returncode == 0, done.stderr
 
 
+def test_without_the_extra_it_says_what_to_install():
+    hidden = 'import sys\nsys.modules["accelerate"] = None\n' + WATCHED
+    done = run("train", "--config", "demo", "--output_dir", "x", program=hidden)
+    assert done.returncode == 2
+    assert "error: accelerate is not installed; pip install 'hf_variants[train]'\n" in done.stderr
+
+
 def test_it_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "hf_variants_command", "--help"], cwd=ROOT, capture_output=True)
     assert done.returncode == 0 and b"new-variant" in done.stdout

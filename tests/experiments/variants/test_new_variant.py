@@ -4,6 +4,7 @@
 import ast
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,11 +19,13 @@ from hf_variants.auto import TABLE
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.engine.run import run_recipe
+from hf_variants.experiments.engine.schedule import in_steps, plan
 from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.variants import writing
 from hf_variants.experiments.variants.families import FAMILIES, new_variant
 from tests.helpers.places import ROOT, TRAINING
 from training import new_variant as program
+from training.train import parse_arguments as parse_train_arguments
 
 QUICK = {"max_steps": 2, "max_epochs": None, "warmup_steps": 1, "budgets": [1.0], "eval_every": 2, "batch_size": 4,
          "early_stopping": None}  # fmt: skip
@@ -107,11 +110,15 @@ def test_a_table_that_is_not_where_it_was_is_named(tmp_path):
 
 
 @OF_EACH
-def test_a_folder_trains_and_is_its_baseline_to_the_bit(baseline, tmp_path, monkeypatch):
+def test_a_folder_trains_and_is_its_baseline_to_the_bit(baseline, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         program.main(["my_idea", "--of", baseline])
     assert stop.value.code == 0
+    check = shlex.split(next(line for line in capsys.readouterr().out.splitlines() if line.startswith("check")))
+    assert check[1:3] == ["hf-variants", "train"]
+    recipe = parse_train_arguments(check[3:])[1]
+    assert plan(in_steps(recipe.training, 5_000), recipe.data.block_size)[-1].budget == 1.0
     content = read_yaml(tmp_path / "my_idea" / "recipe.yaml")
     short = {"training": QUICK, "objective": BRIEF, "data": {"max_eval_blocks": 4}}
     found = {}
