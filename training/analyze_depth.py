@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Looks into trained encoders, residual or highway: gate openings, lesions, iterative estimation.
 
-    python training/analyze_depth.py --models runs/hvr/models/residual runs/hvr/models/highway \\
-        --data tiny_shakespeare --output_dir runs/hvr/depth
-
 `--snapshots` takes folders that hold step-00001000, … of one run each (train.py --snapshot_every 1000) and adds what
 changes over training. Writes analysis.json and one PNG per question. All models see the same validation text, masked
 as in training's evaluations.
@@ -18,10 +15,16 @@ from hf_variants.experiments.checking import InputError, check_range
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.sections import DataArguments
 
+EXAMPLES = (
+    "hf-variants analyze-depth --models runs/demo/models/residual runs/demo/models/highway --data builtin/pydoc "
+    "--output_dir runs/demo/depth",
+    "hf-variants analyze-depth --snapshots runs/minbert/snapshots --data builtin/pydoc --output_dir runs/depth",
+)
+
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, DataArguments]:
     """The program's options, and those of them that say where the text comes from."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--models", nargs="+", type=Path, default=[], help="folders of saved or exported models")
     parser.add_argument("--snapshots", nargs="+", type=Path, default=[], help="folders that hold snapshots of a run")
     parser.add_argument("--data", required=True, help="corpus, as data.dataset of a recipe")

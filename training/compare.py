@@ -2,8 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Trains several arms over several seeds under one budget, and says what the difference is worth.
 
-    accelerate launch training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo
-
 Finished runs leave a record each and are not run again: the same command goes on after an interruption, and several
 processes may share the work by --cells, --arms and --seeds. Flags of the recipe change the base recipe of all arms.
 A file with cells has a folder per cell, and beside them a report over all of them.
@@ -14,13 +12,20 @@ from pathlib import Path
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
-from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.programs import OneLineParser, called, one_line_errors
+from hf_variants.experiments.recipes.shipped import COMPARISONS, find_file
+
+PROGRAMS = Path(__file__).parent
+EXAMPLES = (
+    "hf-variants compare --config demo --output_dir runs/demo",
+    "accelerate launch training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo",
+)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's own options and the recipe's flags."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True, help="comparison file (YAML)")
+    parser = OneLineParser(__doc__, EXAMPLES)
+    parser.add_argument("--config", required=True, help="comparison: a YAML file, or a name of `hf-variants recipes`")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the comparison")
     parser.add_argument("--records", type=Path, help="folder of the records (default: output_dir/records)")
     parser.add_argument("--cells", nargs="+", help="only run these cells (of a file that has some)")
@@ -32,7 +37,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--time_again", action="store_true", help="repeat the timing although it has a record")
     recipe_flags(parser)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    find_file(options.config, PROGRAMS, COMPARISONS)
+    return options
 
 
 def selected(given: list | None, known: list, what: str) -> list:
@@ -55,14 +62,15 @@ def main(argv: list[str] | None = None) -> None:
     from hf_variants.experiments.comparisons.runner import Runner
 
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
-    cells = load_cells(options.config, flags_as_recipe(options))
+    file = find_file(options.config, PROGRAMS, COMPARISONS)
+    cells = load_cells(file, flags_as_recipe(options))
     if cells is not None:
         main_cells(cells, options)
         return
     if options.cells is not None:
         raise InputError(f"--cells: {options.config} has no cells")
-    comparison = load_comparison(options.config, flags_as_recipe(options))
-    comparison.command = command("compare.py", options)
+    comparison = load_comparison(file, flags_as_recipe(options))
+    comparison.command = command(called(__package__, "compare"), options)
     arms = selected(options.arms, list(comparison.arms), "arms")
     seeds = selected(options.seeds, comparison.seeds, "seeds")
     runner = Runner(comparison, options.output_dir, options.records)
@@ -83,7 +91,7 @@ def main_cells(cells, options: argparse.Namespace) -> None:
     from hf_variants.experiments.comparisons.cells import CellsRunner
     from hf_variants.experiments.comparisons.folder import mark
 
-    cells.set_command(command("compare.py", options))
+    cells.set_command(command(called(__package__, "compare"), options))
     names = selected(options.cells, list(cells.cells), "cells")
     arms = selected(options.arms, cells.arms(), "arms")
     seeds = selected(options.seeds, cells.seeds(), "seeds")

@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Evaluates a finished model (a folder or a Hub name) on one split of a data set.
 
-    python training/evaluate_model.py --model_dir runs/gpt/model --task language_model \\
-        --dataset tiny_shakespeare --stride 16 --output_dir runs/gpt/evaluation
-
 language_model: loss, perplexity, bits per byte and accuracy; answers: exact match of greedy answers to questions;
 sentence_similarity: correlation of the embeddings' cosine with gold scores; text_classification: scores with
 intervals, slices by length and label, worst errors, plots. Writes metrics.json and predictions.jsonl.
@@ -32,6 +29,12 @@ LABEL_FLAGS = (
     "problem_type",
     "on_bad_row",
 )
+EXAMPLES = (
+    "hf-variants evaluate --model_dir runs/gpt/model --task language_model --dataset builtin/pydoc --stride 16 "
+    "--output_dir runs/gpt/evaluation",
+    "hf-variants evaluate --model_dir runs/sst5/model --task text_classification --dataset test.tsv "
+    "--output_dir runs/sst5/evaluation",
+)
 TASKS = {
     "language_model": "AutoModelForCausalLM",
     "answers": "AutoModelForCausalLM",
@@ -42,7 +45,7 @@ TASKS = {
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--model_dir", required=True, help="folder of a model, or its Hub name")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub name")
     parser.add_argument("--task", required=True, choices=TASKS, help="what is evaluated")

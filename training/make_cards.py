@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__)
     parser.add_argument("--check", action="store_true", help="only compare, and exit with code 1 where files differ")
     parser.add_argument("--list", action="store_true", help="only print the comparison files that are published")
     parser.add_argument("--folder", type=Path, default=ROOT / "model_cards", help="folder of published comparisons")

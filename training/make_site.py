@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__)
     parser.add_argument("--output", type=Path, default=Path("site"), help="folder to write, or to replace (site)")
     parser.add_argument("--folder", type=Path, default=ROOT / "model_cards", help="folder of published comparisons")
     return parser.parse_args(argv)

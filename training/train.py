@@ -2,8 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Trains one model from a recipe, evaluates it, and writes the folder that the Hub would hold.
 
-    accelerate launch training/train.py --config training/recipes/minbert_pydoc.yaml --output_dir runs/minbert
-
 Every field of the recipe is also a flag. Run again after an interruption, the same command goes on where it stopped.
 """
 
@@ -12,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
-from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+from hf_variants.experiments.recipes.programs import OneLineParser, called, one_line_errors
 from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, recipe_from_dict
+from hf_variants.experiments.recipes.shipped import RECIPES, find_file
+
+EXAMPLES = (
+    "hf-variants train --config minbert_pydoc --output_dir runs/minbert --max_steps 200",
+    "accelerate launch training/train.py --config training/recipes/minbert_pydoc.yaml --output_dir runs/minbert",
+)
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, Recipe]:
     """The program's own options, and the recipe with flags laid over the file."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True, help="recipe file (YAML)")
+    parser = OneLineParser(__doc__, EXAMPLES)
+    parser.add_argument("--config", required=True, help="recipe: a YAML file, or a name of `hf-variants recipes`")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the run")
     parser.add_argument("--push_to_hub", action="store_true", help="upload the exported folder at the end")
     parser.add_argument("--repo_id", help="Hub repository for --push_to_hub, as user/name")
@@ -27,7 +31,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, 
     options = parser.parse_args(argv)
     if options.push_to_hub and not options.repo_id:
         parser.error("--push_to_hub needs --repo_id user/name")
-    content = merge(read_yaml(options.config), flags_as_recipe(options))
+    file = find_file(options.config, Path(__file__).parent, RECIPES)
+    content = merge(read_yaml(file), flags_as_recipe(options))
     return options, recipe_from_dict(content, options.config)
 
 
@@ -47,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     folder = options.output_dir / "model"
     check_target(folder)  # before training, too
-    record = run_recipe(recipe, options.output_dir) | {"command": command("train.py", options)}
+    record = run_recipe(recipe, options.output_dir) | {"command": command(called(__package__, "train"), options)}
     if not PartialState().is_main_process:
         return
     export(record, options.output_dir, folder)

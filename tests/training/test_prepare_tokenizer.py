@@ -315,7 +315,7 @@ WRONG = {
     "kind": (lambda p: ROWS, ["--tokenizer", "wordpeice"], "'wordpeice' is no kind that is trained; allowed"),
     "existing": (lambda p: ROWS, ["--tokenizer", "gpt2"], "'gpt2' is no kind that is trained"),
     "size": (lambda p: ROWS, ["--vocab_size", 16], "tokenizer.vocab_size: 16; the letters of the train split"),
-    "negative": (lambda p: ROWS, ["--vocab_size", -1], "tokenizer.vocab_size: -1; allowed: from 6 to"),
+    "negative": (lambda p: ROWS, ["--vocab_size", -1], "tokenizer.vocab_size: -1; allowed: from 1 to"),
     "text": (lambda p: ROWS, ["--vocab_size", "many"], "argument --vocab_size"),
     "length": (lambda p: ROWS, ["--model_max_length", 0], "--model_max_length: 0; allowed: from 1"),
     "fraction": (lambda p: ROWS, ["--data_fraction", 0], "data.data_fraction: 0.0; allowed: above 0"),

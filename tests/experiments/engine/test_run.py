@@ -16,7 +16,8 @@ from hf_variants.experiments.engine.prepared import prepare
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.models.build import build_config, build_model
 from hf_variants.experiments.recipes.recipe import Recipe
-from hf_variants.hub.export import ExportError, check_folder, export_folder
+from hf_variants.hub.export import check_folder, export_folder
+from hf_variants.hub.refusal import ExportError
 from tests.helpers.tiny import tiny_recipe
 
 QUICK = {"max_steps": 4, "budgets": [1.0], "warmup_steps": 1, "eval_every": 2, "checkpoint_every": 2}
