@@ -173,11 +173,14 @@ class Classification(Contract):
 
 @dataclass(frozen=True, kw_only=True)
 class WordVectors(Contract):
-    """How many words of a vocabulary got a pretrained vector."""
+    """How many words of a vocabulary have a pretrained vector, and their share; special tokens don't count."""
 
     found: int
     missing: int
     share: float
+
+    def __str__(self) -> str:
+        return f"{self.found} of {self.found + self.missing} words have a pretrained vector ({self.share:.1%})"
 
 
 @dataclass(frozen=True, kw_only=True)

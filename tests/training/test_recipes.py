@@ -310,6 +310,6 @@ def test_every_recipe_trains(path, tmp_path):
     block_size = min(128, content["data"]["block_size"])
     changes = {"data": {"max_eval_blocks": limit, "block_size": block_size}, "training": QUICK, "objective": BRIEF}
     changes |= {"model": {"overrides": small}}
-    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
+    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run").to_json()
     scored = record["marks"][-1]
     assert record["steps"] == 2 and scored.get("test", scored["validation"])["loss"] > 0  # some have no labelled test

@@ -5,6 +5,7 @@ A comparison file names a base recipe, the arms as changes to it, seeds, and per
 arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
+import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
@@ -158,11 +159,11 @@ class Runner:
         trial |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, self.prepared(recipe)))}
         try:
             record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", self.prepared(recipe))
-            found = record["marks"][-1]["validation"]
-            trial |= {"tokens": record["tokens"], "validation_loss": found["loss"]}
-            if "selection" in record:
-                value = selected(record["selection"]["metric"], found, self.prepared(recipe).objective)
-                trial["selection"] = record["selection"] | {"value": value}
+            found = record.last.validation
+            trial |= {"tokens": record.tokens, "validation_loss": found["loss"]}
+            if record.selection is not None:
+                value = selected(record.selection.metric, found, self.prepared(recipe).objective)
+                trial["selection"] = record.selection.to_json() | {"value": value}
         except DivergedError as error:
             say(str(error))
             trial |= {"tokens": None, "validation_loss": None}
@@ -218,7 +219,7 @@ class Runner:
             except DivergedError as error:  # stays among the missing runs; the others go on
                 say(f"{arm}, seed {seed}: {error}")
                 continue
-            write_json(path, record | {"comparison": self.comparison.name})
+            write_json(path, dataclasses.replace(record, comparison=self.comparison.name).to_json())
 
     def run_folder(self, arm: str, seed: int) -> Path:
         """Where a compared run lies."""

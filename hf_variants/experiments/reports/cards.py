@@ -21,6 +21,7 @@ from ..figures import classification as classification_figures
 from ..figures import growth as growth_plots
 from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_loss_curves
 from ..models.recorded_config import arm_config, auto_class_names, is_ours
+from ..records import RunRecord
 from ..results.results import CAUSAL_LM, build_results
 from ..tables import number, value_text
 from . import classification as classification_sections
@@ -72,9 +73,14 @@ def single_run(record: Mapping[str, Any]) -> dict[str, Any]:
     return build_results(comparison, [{**record, "arm": arm, "seed": seed}])
 
 
-def draw_for_card(record: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+def run_card(record: RunRecord, plots: Sequence[str] = ()) -> str:
+    """The README.md of the model of a single run."""
+    return model_card(record.to_json(), plots=plots)
+
+
+def draw_for_card(record: RunRecord, folder: Path) -> dict[str, Path]:
     """Draws the figures for the card of a single run into `folder`; returns them by name."""
-    results = single_run(record)
+    results = single_run(record.to_json())
     ((arm, row),) = results["arms"].items()
     drawn = [plot_loss_curves(results, folder / LOSS_CURVES)]
     drawn += [architecture.plot_architecture(row, folder / architecture_file(arm))]

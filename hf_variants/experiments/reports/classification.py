@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..figures.classification import FLOOR, TEXTS, drawn_figures
-from ..models.word_vectors import WordVectorReport
+from ..records import WordVectors
 from ..tables import DASH, markdown_table, number, present_columns
 
 _INTERVALS_NOTE = (
@@ -103,4 +103,4 @@ def _training(row: Mapping[str, Any]) -> str:
     text = _TRAINS[training.get("train") or "full"]
     text += f" ({number(row['trainable_parameters'])} of {number(row['parameters'])} parameters)"
     found = row.get("word_vectors")
-    return f"{text}; {WordVectorReport(found['found'], found['missing'])}" if found else text
+    return f"{text}; {WordVectors.from_json(found)}" if found else text
