@@ -10,9 +10,11 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .checking import InputError
+from .files import read_json
 
 SCHEMA = 1  # of records and results
 
@@ -35,7 +37,7 @@ class Contract:
     def from_json(cls: type[AnyContract], content: Any, where: str = "") -> AnyContract:
         """Reads the object. Raises InputError, beginning with `where`, for another schema and for what is missing."""
         if not isinstance(content, Mapping):
-            raise InputError(f"{where or cls.__name__}: {type(content).__name__}; an object is expected")
+            raise InputError(f"{where or cls.__name__}: a {type(content).__name__}; an object is expected")
         readers = _readers(cls)
         schema = content.get("schema")
         if "schema" in readers and schema != SCHEMA:
@@ -49,7 +51,7 @@ class Contract:
                 unknown[name] = value
                 continue
             reader = readers[name]
-            known[name] = value if reader is None or value is None else reader(value, f"{where}.{name}".lstrip("."))
+            known[name] = value if reader is None or value is None else reader(value, _inside(where, name))
         return cls(**known, unknown=unknown, written=tuple(content))
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +66,11 @@ class Contract:
             elif name in self.written or values[name] != defaults[name]:
                 found[name] = plain(values[name])
         return found
+
+
+def read(cls: type[AnyContract], path: Path) -> AnyContract:
+    """The object in a JSON file. Raises InputError, which names the file."""
+    return cls.from_json(read_json(path), str(path))
 
 
 def plain(value: Any) -> Any:
@@ -111,14 +118,33 @@ def _reader(hint: Any) -> Reader | None:
     if origin in (typing.Union, types.UnionType):
         return _reader_of_union([t for t in inner if t is not type(None)])
     if origin is tuple:
-        each = _reader(inner[0])
-        return lambda value, where: tuple(value if each is None else [each(v, where) for v in value])
+        return _reader_of_list(_reader(inner[0]))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        each = _reader(inner[1])
-        return each and (
-            lambda value, where: {n: v if v is None else each(v, f"{where}.{n}") for n, v in value.items()}
-        )
+        return _reader_of_mapping(_reader(inner[1]))
     return None
+
+
+def _inside(where: str, name: str) -> str:
+    """`results.json: arms.highway`: a place in a file."""
+    return f"{where}.{name}" if ": " in where or not where else f"{where}: {name}"
+
+
+def _reader_of_list(each: Reader | None) -> Reader:
+    def read_each(value: Any, where: str) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: a {type(value).__name__}; a list is expected")
+        return tuple(value if each is None else [each(v, where) for v in value])
+
+    return read_each
+
+
+def _reader_of_mapping(each: Reader | None) -> Reader:
+    def read_each(value: Any, where: str) -> Any:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where}: a {type(value).__name__}; an object is expected")
+        return value if each is None else {n: v if v is None else each(v, _inside(where, n)) for n, v in value.items()}
+
+    return read_each
 
 
 def _reader_of_union(inner: list[Any]) -> Reader | None:
@@ -127,8 +153,9 @@ def _reader_of_union(inner: list[Any]) -> Reader | None:
         return _reader(inner[0])
     contracts = [t for t in inner if isinstance(t, type) and issubclass(t, Contract)]
 
-    def read(value: Any, where: str) -> Any:
-        fitting = (cls for cls in contracts if set(required(cls)) <= set(value))
+    def read_each(value: Any, where: str) -> Any:
+        names = set(value) if isinstance(value, Mapping) else set()
+        fitting = (cls for cls in contracts if set(required(cls)) <= names)
         return next(fitting, contracts[0]).from_json(value, where)
 
-    return read if contracts else None
+    return read_each if contracts else None

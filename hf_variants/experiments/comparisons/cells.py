@@ -15,7 +15,8 @@ from ..figures.plots import CONTEXT_LENGTH, plot_context_length
 from ..files import write_json
 from ..recipes.recipe import SECTIONS, merge, read_yaml
 from ..reports.overview import overview_markdown, overview_table
-from ..results.overview import build_overview
+from ..results.contracts import Overview
+from ..results.overview import AboutCell, build_overview
 from .comparison import Comparison, comparison_from_dict, read_base
 from .folder import check_overview, copy_present
 from .runner import Runner
@@ -139,33 +140,32 @@ class CellsRunner:
         for name in selected:
             self.runners[name].check_folders(keep_in / name if keep_in is not None else None)
 
-    def report(self, draw: bool = True) -> dict[str, Any]:
+    def report(self, draw: bool = True) -> Overview:
         """Writes results.json, report.md, table.txt and, over several context lengths, a plot; returns the results.
 
         Without `draw` there is no plot. Cells without a finished run of the baseline are listed as missing.
         """
-        overview = build_overview(self._about(), {n: r.results() for n, r in self.runners.items() if r.has_results()})
-        write_json(self.folder / "results.json", overview)
+        cells, results = self.cells, {n: r.results() for n, r in self.runners.items() if r.has_results()}
+        overview = build_overview(cells.name, cells.question, cells.command, self._about(), results)
+        write_json(self.folder / "results.json", overview.to_json())
         (self.folder / CONTEXT_LENGTH).unlink(missing_ok=True)
-        if draw and overview["several_block_sizes"]:
+        if draw and overview.several_block_sizes:
             plot_context_length(overview, self.folder / CONTEXT_LENGTH)
         (self.folder / "report.md").write_text(overview_markdown(overview), encoding="utf-8")
         (self.folder / "table.txt").write_text(overview_table(overview) + "\n", encoding="utf-8")
         return overview
 
-    def figures(self, overview: dict[str, Any]) -> list[str]:
+    def figures(self, overview: Overview) -> list[str]:
         """The names of the figures that `report` draws over all cells."""
-        return [CONTEXT_LENGTH] if overview["several_block_sizes"] else []
+        return [CONTEXT_LENGTH] if overview.several_block_sizes else []
 
-    def _about(self) -> dict[str, Any]:
-        cells = self.cells
-        about = {"name": cells.name, "question": cells.question, "command": cells.command or None}
+    def _about(self) -> dict[str, AboutCell]:
         described = {}
-        for name, comparison in cells.cells.items():
+        for name, comparison in self.cells.cells.items():
             block_size = comparison.recipe(comparison.baseline, comparison.seeds[0]).data.block_size
-            described[name] = {"description": cells.descriptions[name], "block_size": block_size}
-            described[name] |= {"missing": self.runners[name].missing()}
-        return about | {"cells": described}
+            missing = self.runners[name].missing()
+            described[name] = AboutCell(self.cells.descriptions[name], block_size, missing)
+        return described
 
     def keep(self, target: Path) -> None:
         """Copies the overview to `target`; each cell's own files go through `keep_cell`."""

@@ -22,6 +22,8 @@ from ..records import (
     WordVectors,
 )
 
+MASKED_LM, CAUSAL_LM, CLASSIFICATION = "masked_lm", "causal_lm", "text_classification"  # objectives
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(Contract):
@@ -152,7 +154,7 @@ class Test(Contract):
 
     __test__ = False  # pytest would collect it
 
-    view: str = ""
+    view: str
     arm: str
     against: str
     budget: float
@@ -174,7 +176,7 @@ class Test(Contract):
 class Omitted(Contract):
     """A pair of arms that a view leaves out, and why."""
 
-    view: str = ""
+    view: str
     arm: str
     against: str
     reason: str
@@ -270,6 +272,11 @@ class Results(Head):
     timing: Timing | None
     verdicts: tuple[str, ...]
     verdict: str
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        """The tests of all views."""
+        return tuple(test for tests in self.views.values() for test in tests)
 
     def summary(self, arm: str, metric: str | None = None) -> Summary | None:
         """A metric of an arm on the split that arms are compared on, by default the one that they are compared by."""

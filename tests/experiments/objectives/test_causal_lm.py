@@ -227,7 +227,7 @@ def test_samples_do_not_decide_a_result(tmp_path):
     assert identity(recipe, prepared) == before
     recipe.objective.cross_document_attention = False
     assert identity(recipe, prepared) != before
-    assert "samples" not in run_recipe(recipe, tmp_path / "run")
+    assert run_recipe(recipe, tmp_path / "run").samples == ()
 
 
 def test_special_ids_beyond_the_vocabulary_are_not_kept(tmp_path):
@@ -244,7 +244,7 @@ def test_a_model_with_a_horizon_trains_and_writes_in_blocks(tmp_path):
     record = run_recipe(recipe, tmp_path / "run").to_json()
     assert [len(sample["prompt"]) for sample in record["samples"]] == [4, 4, 4]
     recipe.objective.sample_prompts = ["be"]
-    assert "prediction_horizon" in run_recipe(recipe, tmp_path / "short")["remarks"][0]
+    assert "prediction_horizon" in run_recipe(recipe, tmp_path / "short").remarks[0]
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

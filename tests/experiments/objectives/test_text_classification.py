@@ -76,9 +76,9 @@ def test_the_record_says_how_many_words_have_a_pretrained_vector(tmp_path):
     changes = {"model.model_type": "bigru", "model.overrides": {}, "tokenizer.tokenizer": "words"}
     recipe = labelled_recipe(tmp_path, changes | {"training.max_epochs": 1})
     recipe.model.overrides = {"embedding_size": 8, "hidden_size": 6}
-    assert "word_vectors" not in run_recipe(recipe, tmp_path / "without")
+    assert run_recipe(recipe, tmp_path / "without").word_vectors is None
     recipe.model.word_vectors = str(vectors)
-    found = run_recipe(recipe, tmp_path / "with")["word_vectors"]
+    found = run_recipe(recipe, tmp_path / "with").to_json()["word_vectors"]
     words = len(AutoTokenizer.from_pretrained(tmp_path / "with" / "final")) - 2  # but [PAD] and [UNK]
     assert found == {"found": 2, "missing": words - 2, "share": pytest.approx(2 / words)}
     card = model_card(json.loads((tmp_path / "with" / "record.json").read_text()))

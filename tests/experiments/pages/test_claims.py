@@ -15,7 +15,6 @@ from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.pages.claim_lookups import LOOKUPS, look_up
 from hf_variants.experiments.pages.claims import NOT_MEASURED, claims_page, load_claims
 from hf_variants.experiments.pages.sources import NotMeasuredError, Sources
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 from tests.helpers.places import ROOT
 
@@ -87,9 +86,9 @@ def test_lookups_resolve_against_the_committed_results():
 @pytest.fixture
 def folder(tmp_path):
     """A published folder with one comparison."""
-    results = build_results(sample.comparison(), sample.records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.records(), sample.timing())
     (tmp_path / "known").mkdir()
-    (tmp_path / "known" / "results.json").write_text(json.dumps(results))
+    (tmp_path / "known" / "results.json").write_text(json.dumps(results.to_json()))
     return tmp_path
 
 
@@ -179,11 +178,15 @@ def test_labelled_data_and_the_training_on_them(folder):
         splits = {name: {"examples": 1200, "label_shares": found} for name, found in shares.items()}
         results["data"]["splits"] = splits
         results["arms"]["highway"]["trainable_parameters"] = 770
-        trials = [(5e-3, True, 0.3), (1e-3, False, 0.2)]
-        found = [{"settings": {"training.learning_rate": rate}, "chosen": chosen, "tokens": 1000,
-                  "selection": {"metric": "roc_auc", "value": value}} for rate, chosen, value in trials]  # fmt: skip
-        results["tuning"] = {"highway": found}
-        results["floor"] = {"metrics": {"test": {"loss": 1.25}}}
+        rates = {5e-3: (True, 0.3), 1e-3: (False, 0.2)}
+        about = {"trial": 0, "seed": 9, "tokens": 1000, "validation_loss": 1.0}
+        results["tuning"] = {"highway": [
+            about | {"settings": {"training.learning_rate": rate}, "chosen": chosen,
+                     "selection": {"metric": "roc_auc", "lower_is_better": False, "value": value}}
+            for rate, (chosen, value) in rates.items()
+        ]}  # fmt: skip
+        said = {"kind": "binary", "label_names": ["a", "b"]}
+        results["floor"] = {"fingerprint": "", "metrics": {"test": {"loss": 1.25}}, "classification": said}
 
     edit(folder, change)
     text = page(
