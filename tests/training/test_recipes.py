@@ -44,8 +44,7 @@ def stem(path: Path) -> str:
 @functools.cache
 def comparisons(path: Path) -> dict[str, Comparison]:
     """The comparisons of a file: one per cell, or the only one under the file's own name."""
-    cells = load_cells(path)
-    return {path.stem: load_comparison(path)} if cells is None else cells.cells
+    return {name or path.stem: found for name, found in load_cells(path).cells.items()}
 
 
 def arms() -> list[tuple[Path, str, str]]:
