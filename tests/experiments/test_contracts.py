@@ -78,6 +78,24 @@ def test_what_is_wrong_is_said(change, text):
         RunRecord.from_json(content, "x.json")
 
 
+def test_a_place_within_a_file_is_named():
+    content = json.loads((CARDS / "demo" / "results.json").read_text("utf-8"))
+    del content["views"]["equal_tokens"][0]["view"]
+    with pytest.raises(InputError, match="^results.json: views.equal_tokens: has no 'view'$"):
+        read_results(content, "results.json")
+    with pytest.raises(InputError, match="^results.json: arms: a list; an object is expected$"):
+        read_results(content | {"arms": []}, "results.json")
+    with pytest.raises(InputError, match="^results.json: missing: a str; a list is expected$"):
+        read_results(content | {"missing": "none", "views": {}}, "results.json")
+
+
+def test_what_is_left_out_and_what_is_said_to_be_unknown():
+    trial = Trial(trial=0, settings={}, seed=1, tokens=None, validation_loss=None)
+    assert list(trial.to_json()) == ["trial", "settings", "seed", "tokens", "validation_loss"]
+    assert Trial.from_json(trial.to_json() | {"chosen": None}).to_json()["chosen"] is None
+    assert Trial.from_json(trial.to_json()) == trial
+
+
 def test_a_mark_is_built_with_names():
     mark = Mark(tokens=5, steps=1, flops=1.0, seconds=0.5, validation={"loss": 2.0})
     assert mark.to_json() == {"tokens": 5, "steps": 1, "flops": 1.0, "seconds": 0.5, "validation": {"loss": 2.0}}

@@ -55,11 +55,17 @@ class Comparison:
     def compared(self) -> Compared:
         """What results need to know of it."""
         return Compared(
-            **{"name": self.name, "question": self.question, "command": self.command, "baseline": self.baseline},
+            name=self.name,
+            question=self.question,
+            command=self.command,
+            baseline=self.baseline,
             arms={arm: about.get("description") or "" for arm, about in self.arms.items()},
-            **{"seeds": self.seeds, "seeds_of": {arm: self.seeds_of(arm) for arm in self.arms}},
-            **{"metric": self.metric, "parameter_matched": self.parameter_matched},
-            **{"own_budgets": self.own_budgets, "tuned_in": self.tuned_in},
+            seeds=self.seeds,
+            seeds_of={arm: self.seeds_of(arm) for arm in self.arms},
+            metric=self.metric,
+            parameter_matched=self.parameter_matched,
+            own_budgets=self.own_budgets,
+            tuned_in=self.tuned_in,
         )
 
     def recipe(self, arm: str, seed: int, settings: dict[str, Any] | None = None, **training: Any) -> Recipe:

@@ -154,9 +154,12 @@ class Runner:
         say(f"tuning {arm}, trial {number}: {settings}")
         prepared = self.prepared(recipe)
         trial = Trial(
-            **{"trial": number, "settings": settings, "seed": recipe.training.seed},
+            trial=number,
+            settings=settings,
+            seed=recipe.training.seed,
             recipe_fingerprint=recipe_fingerprint(identity(recipe, prepared)),
-            **{"tokens": None, "validation_loss": None},
+            tokens=None,
+            validation_loss=None,
         )
         try:
             record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", prepared)

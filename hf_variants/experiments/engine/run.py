@@ -179,20 +179,31 @@ def _record(setup: Setup, model: PreTrainedModel, course: Course, counted: Count
     marks = (*marks[:-1], last := finished.added_to(marks[-1]))
     is_played = setup.tuning.encoder is not None
     return RunRecord(
-        **{"arm": recipe.name, "seed": training.seed, "data": data},
+        arm=recipe.name,
+        seed=training.seed,
+        data=data,
         recipe_fingerprint=recipe_fingerprint(identity(recipe, setup.prepared)),
         recipe=RecordedRecipe.from_json(recipe.to_dict()),
-        **{"model_type": model.config.model_type, "config": saved_config(model)},
+        model_type=model.config.model_type,
+        config=saved_config(model),
         word_vectors=found_vectors(model) if recipe.model.word_vectors is not None else None,
         **counted.parameters,
         flops_per_token=last.flops / last.tokens if is_played else counted.flops_per_token,
-        **{"marks": marks, "curve": course.curve, "stages": course.stages, "unfrozen": course.unfrozen},
-        **{"tokens": last.tokens, "steps": last.steps, "seconds": last.seconds},
+        marks=marks,
+        curve=course.curve,
+        stages=course.stages,
+        unfrozen=course.unfrozen,
+        tokens=last.tokens,
+        steps=last.steps,
+        seconds=last.seconds,
         environment=environment() | {"processes": processes},
         finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         speed=speed(last, training.mixed_precision, processes),
-        **{"samples": finished.samples, "answers": finished.answers, "remarks": finished.remarks},
-        **{"classification": finished.classification, "selection": finished.selection},
+        samples=finished.samples,
+        answers=finished.answers,
+        remarks=finished.remarks,
+        classification=finished.classification,
+        selection=finished.selection,
         unknown=finished.unknown,  # of an objective that is not ours
     )
 

@@ -27,7 +27,8 @@ def build_arm(description: str, by_seed: BySeed, head: Head, quiet: ArmTiming) -
         description=description,
         model_type=first.recipe.model.get("model_type") or first.model_type,
         config=first.config or None,
-        **{"parameters": first.parameters, "trainable_parameters": first.trainable_parameters},
+        parameters=first.parameters,
+        trainable_parameters=first.trainable_parameters,
         flops_per_token=first.flops_per_token,
         tokens=mean(mark.tokens for mark in last),
         steps=mean(mark.steps for mark in last),
@@ -35,9 +36,12 @@ def build_arm(description: str, by_seed: BySeed, head: Head, quiet: ArmTiming) -
         seconds=mean(record.seconds for record in records),
         tokens_per_second=quiet.tokens_per_second if is_timed else _tokens_per_second(last),
         speed_source=QUIET_RUN if is_timed else TRAINING_RUNS,
-        **{"train_step_ms": quiet.train_step_ms, "train_step_ms_quartiles": quiet.train_step_ms_quartiles},
-        **{"inference_ms": quiet.inference_ms, "inference_batch": quiet.inference_batch},
-        **{"peak_memory_mb": quiet.peak_memory_mb, "unsteady": unsteadiness(quiet)},
+        train_step_ms=quiet.train_step_ms,
+        train_step_ms_quartiles=quiet.train_step_ms_quartiles,
+        inference_ms=quiet.inference_ms,
+        inference_batch=quiet.inference_batch,
+        peak_memory_mb=quiet.peak_memory_mb,
+        unsteady=unsteadiness(quiet),
         quiet_seconds=None if seconds is None else mean(seconds(mark) for mark in last),
         metrics=_metrics(by_seed),
         best_seed=best.seed,
@@ -46,8 +50,11 @@ def build_arm(description: str, by_seed: BySeed, head: Head, quiet: ArmTiming) -
         marks=_marks(records, head),
         stages=_growth(records),
         layer_gradients=_layer_gradients(records),
-        **{"samples": best.samples, "answers": best.answers, "remarks": best.remarks},
-        **{"classification": best.classification, "word_vectors": best.word_vectors},
+        samples=best.samples,
+        answers=best.answers,
+        remarks=best.remarks,
+        classification=best.classification,
+        word_vectors=best.word_vectors,
         answers_by_equations=_answers_by_equations(records),
     )
 
@@ -139,13 +146,20 @@ def _stage(steps: Sequence[GrowthStep]) -> Stage:
     jump, jump_ci95 = significance.mean_and_ci([step.loss_after - step.loss_before for step in steps])
     differences = [step.receipt.max_difference for step in steps if step.receipt.max_difference is not None]
     return Stage(
-        **{"stage": first.stage, "seeds": len(steps), "operation": first.receipt.operation},
-        **{"tokens": mean(tokens), "tokens_range": (min(tokens), max(tokens))},
+        stage=first.stage,
+        seeds=len(steps),
+        operation=first.receipt.operation,
+        tokens=mean(tokens),
+        tokens_range=(min(tokens), max(tokens)),
         loss_before=mean(step.loss_before for step in steps),
         loss_after=mean(step.loss_after for step in steps),
-        **{"jump": jump, "jump_ci95": jump_ci95, "max_difference": max(differences, default=None)},
-        **{"parameters": first.parameters, "trainable_parameters": first.trainable_parameters},
-        **{"flops_per_token": first.flops_per_token, "receipt": first.receipt},
+        jump=jump,
+        jump_ci95=jump_ci95,
+        max_difference=max(differences, default=None),
+        parameters=first.parameters,
+        trainable_parameters=first.trainable_parameters,
+        flops_per_token=first.flops_per_token,
+        receipt=first.receipt,
     )
 
 
@@ -177,7 +191,9 @@ def _pooled(counts: Sequence[Counts]) -> PooledCounts:
     questions, correct = sum(count.questions for count in counts), sum(count.correct for count in counts)
     interval = binomtest(correct, questions).proportion_ci(significance.CONFIDENCE, method="wilson")
     return PooledCounts(
-        **{"questions": questions, "correct": correct, "seeds": len(counts)},
+        questions=questions,
+        correct=correct,
+        seeds=len(counts),
         accuracy=mean(count.correct / count.questions for count in counts),
         ci95=(float(interval.low), float(interval.high)),
     )

@@ -30,9 +30,14 @@ def build_overview(
     cells, count = _corrected({cell: _cell(cell, about[cell], found) for cell, found in results.items()})
     missing = {cell: tuple(said.missing) for cell, said in about.items() if said.missing}
     overview = Overview(
-        **{"name": name, "question": question, "command": command, "tests_corrected": count},
+        name=name,
+        question=question,
+        command=command,
+        tests_corrected=count,
         several_block_sizes=len({cell.block_size for cell in cells.values()}) > 1,
-        **{"cells": cells, "missing": missing, "verdict": overall_verdict(cells, list(missing))},
+        cells=cells,
+        missing=missing,
+        verdict=overall_verdict(cells, list(missing)),
     )
     json.dumps(overview.to_json(), allow_nan=False)  # refuses what is not finite
     return overview
@@ -41,10 +46,16 @@ def build_overview(
 def _cell(name: str, about: AboutCell, results: Results) -> Cell:
     """A cell with its tests, which are not corrected yet."""
     return Cell(
-        **{"metric": results.metric, "unit": results.unit, "split": results.split},
-        **{"lower_is_better": results.lower_is_better, "baseline": results.baseline, "objective": results.objective},
-        **{"seeds": results.seeds, "budget_unit": results.budget_unit},
-        **{"description": about.description, "block_size": about.block_size},
+        metric=results.metric,
+        unit=results.unit,
+        split=results.split,
+        lower_is_better=results.lower_is_better,
+        baseline=results.baseline,
+        objective=results.objective,
+        seeds=results.seeds,
+        budget_unit=results.budget_unit,
+        description=about.description,
+        block_size=about.block_size,
         data=DataName(name=results.data.name, fingerprint=results.data.fingerprint),
         results=f"{name}/results.json",
         arms={arm: _arm(results, arm) for arm in results.arms},
@@ -60,10 +71,17 @@ def _arm(results: Results, arm: str) -> CellArm:
     metrics = row.metrics.get(results.split, {})
     alike = row.speed_source == baseline.speed_source
     return CellArm(
-        **{"parameters": row.parameters, "tokens": row.tokens, "flops": row.flops},
-        **{"flops_per_token": row.flops_per_token, "tokens_per_second": row.tokens_per_second},
-        **{"speed_source": row.speed_source, "train_step_ms": row.train_step_ms, "inference_ms": row.inference_ms},
-        **{"inference_batch": row.inference_batch, "peak_memory_mb": row.peak_memory_mb, "unsteady": row.unsteady},
+        parameters=row.parameters,
+        tokens=row.tokens,
+        flops=row.flops,
+        flops_per_token=row.flops_per_token,
+        tokens_per_second=row.tokens_per_second,
+        speed_source=row.speed_source,
+        train_step_ms=row.train_step_ms,
+        inference_ms=row.inference_ms,
+        inference_batch=row.inference_batch,
+        peak_memory_mb=row.peak_memory_mb,
+        unsteady=row.unsteady,
         metrics={name: Summary(mean=found.mean, ci95=found.ci95) for name, found in metrics.items()},
         training_speed_ratio=_ratio(row.tokens_per_second, baseline.tokens_per_second) if alike else None,
         inference_speed_ratio=_ratio(baseline.inference_ms, row.inference_ms),

@@ -69,12 +69,20 @@ def build_results(
         arms={
             arm: build_arm(compared.arms[arm], by_seed, head, timed_arm(timing, arm)) for arm, by_seed in runs.items()
         },
-        **{"views": views.tests, "views_omitted": views.omitted, "speedups": build_speedups(head, runs, timing)},
+        views=views.tests,
+        views_omitted=views.omitted,
+        speedups=build_speedups(head, runs, timing),
         missing=_missing(compared, runs, head.seeds),
         tuning=None if tuning is None else {arm: tuple(trials) for arm, trials in tuning.items()},
-        **{"tuned_in": compared.tuned_in or None, "floor": floor, "pairs": tuple(pairs)},
-        **{"data": _data(first), "reading": _reading(first)},
-        **{"environment": _environment(runs), "timing": timing, "verdicts": (), "verdict": ""},
+        tuned_in=compared.tuned_in or None,
+        floor=floor,
+        pairs=tuple(pairs),
+        data=_data(first),
+        reading=_reading(first),
+        environment=_environment(runs),
+        timing=timing,
+        verdicts=(),
+        verdict="",
     )
     verdicts = tuple(sentence.text for sentence in sentences_of(results))
     results = dataclasses.replace(results, verdicts=verdicts, verdict=short_verdict(results))
@@ -123,8 +131,12 @@ def _head(compared: Compared, runs: Runs) -> Head:
         raise ValueError(f"metric {metric!r} is missing from the {split} results of some runs")
     lower = compared.lower_is_better
     return Head(
-        **{"name": compared.name, "question": compared.question, "command": compared.command},
-        **{"baseline": compared.baseline, "metric": metric, "objective": objective},
+        name=compared.name,
+        question=compared.question,
+        command=compared.command,
+        baseline=compared.baseline,
+        metric=metric,
+        objective=objective,
         unit=compared.unit or _unit(metric, objective),
         lower_is_better=metric in LOWER_IS_BETTER if lower is None else lower,
         split=split,

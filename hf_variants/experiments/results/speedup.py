@@ -78,12 +78,16 @@ def _row(head: Head, runs: Runs, arm: str, cost: str, costs_of: Mapping[str, Cos
         target=fmean(sign * loss for _, loss in goals.values()),
         baseline_cost=fmean(total for total, _ in goals.values()),
         share_spent=fmean(ours[seed][0][-1] / goals[seed][0] for seed in seeds),
-        **{"outcome": outcome, "seeds_not_reached": len(missed), "gap": fmean(missed or [0.0])},
+        outcome=outcome,
+        seeds_not_reached=len(missed),
+        gap=fmean(missed or [0.0]),
         speedup=math.exp(logs.difference) if logs else None,
         ci95=tuple(math.exp(bound) for bound in logs.ci95) if is_known and logs.ci95 else None,
         p=logs.p if is_known else None,
         cost_reached=fmean(found.cost for found in reaches.values()) if logs else None,
-        **{"per_seed": reaches, "p_holm": None, "verdict": ""},
+        per_seed=reaches,
+        p_holm=None,
+        verdict="",
     )
     return row, logs
 

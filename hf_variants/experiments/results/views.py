@@ -299,9 +299,16 @@ def _row(
     """A test whose p-value is not corrected yet, and hence without a verdict."""
     paired = significance.paired_difference(values, others)
     return Test(
-        **{"view": view, "arm": arm, "against": against, "budget": budget},
-        **{"difference": paired.difference, "ci95": paired.ci95, "p": paired.p, "seeds": paired.seeds},
-        **{"p_holm": None, "verdict": ""},
+        view=view,
+        arm=arm,
+        against=against,
+        budget=budget,
+        difference=paired.difference,
+        ci95=paired.ci95,
+        p=paired.p,
+        seeds=paired.seeds,
+        p_holm=None,
+        verdict="",
     )
 
 

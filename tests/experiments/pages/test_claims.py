@@ -12,7 +12,7 @@ from hf_variants.experiments.benchmarks.suite import CASES, load_cases
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.comparisons.cells import load_cells
 from hf_variants.experiments.pages.claim_lookups import LOOKUPS, look_up
-from hf_variants.experiments.pages.claims import NOT_MEASURED, claims_page, load_claims
+from hf_variants.experiments.pages.claims import NEVER, NOT_MEASURED, claims_page, load_claims
 from hf_variants.experiments.pages.sources import NotMeasuredError, Sources
 from tests.helpers import sample_comparison as sample
 from tests.helpers.places import ROOT
@@ -138,6 +138,14 @@ def test_costs_are_ratios(folder):
 def test_a_ratio_of_runs_beside_others_is_a_rough_one(folder):
     lookup = {"lookup": "cost", "comparison": "known", "arm": "highway", "against": "residual", "of": "seconds"}
     assert re.search(r"beside whatever else ran, .*: roughly [\d.]+ times\.", page(folder, lookup))
+
+
+def test_what_is_measured_is_no_matter_of_words(folder):
+    """An arm may be called anything, also what the page says of claims without a result."""
+    path = folder / "known" / "results.json"
+    path.write_text(path.read_text().replace('"highway"', f'"{NEVER}"'))
+    text = page(folder, {"lookup": "score", "comparison": "known", "arm": NEVER})
+    assert "1 claims: 1 measured, 0 measured in part" in text and f"* **Measured:** {NEVER}: test loss" in text
 
 
 def edit(folder, change):

@@ -88,6 +88,17 @@ def test_a_card_has_the_verdicts_on_its_own_arm(results):
     assert all(text in model_card(results, "residual") for text in results.verdicts)
 
 
+def test_a_card_has_the_verdicts_on_its_arm_also_where_its_name_is_a_word_of_every_sentence():
+    about = sample.comparison() | {"parameter_matched": {"highway": "seeds"}}
+    about["arms"]["seeds"] = about["arms"].pop("residual_wide")
+    records = [r | {"arm": {"residual_wide": "seeds"}.get(r["arm"], r["arm"])} for r in sample.records()]
+    results = sample.built(about, records)
+    card = model_card(results, "seeds")
+    assert any(f"* {text}" in card for text in results.verdicts if "seeds and residual" in text)
+    assert "highway is worse than residual" in " ".join(results.verdicts)
+    assert "highway is worse than residual" not in card and "n=3 seeds" in card
+
+
 def test_batches_of_several_shapes_are_named_row_by_row(results):
     changed = altered_arm(results, "highway", inference_batch=[8, 128])
     changed = altered_arm(changed, "residual_wide", inference_batch=None)
