@@ -107,9 +107,24 @@ class GrowthStep(Contract):
     stage_tokens: tuple[int, ...] | None = None
     stage: int
     receipt: Receipt = field(default_factory=Receipt)
-    loss_before: float | None = None
-    loss_after: float | None = None
+    loss_before: float
+    loss_after: float
     flops_per_token: Any = None  # before and after it
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfreezing(Contract):
+    """Where more of a run's model began to train: nothing grew, and `receipt` has no sizes to compare."""
+
+    step: int
+    tokens: int
+    flops: float | None = None
+    stage_tokens: tuple[int, ...] | None = None
+    stage: int
+    receipt: Settings = field(default_factory=dict)
+    flops_per_token: Any = None
     parameters: int | None = None
     trainable_parameters: int | None = None
 
@@ -214,7 +229,7 @@ class RunRecord(Contract):
     steps: int
     seconds: float
     stages: tuple[GrowthStep, ...] = ()
-    unfrozen: tuple[GrowthStep, ...] = ()
+    unfrozen: tuple[Unfreezing, ...] = ()
     environment: Settings = field(default_factory=dict)
     finished: str = ""
     speed: Mapping[str, float] | None = None

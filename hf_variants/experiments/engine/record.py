@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from ..checking import InputError
 from ..contract import Contract
 from ..files import held, read_json, write_json
-from ..records import Answers, Classification, CurvePoint, GrowthStep, Mark, Metrics, Sample, Selection
+from ..records import Answers, Classification, CurvePoint, GrowthStep, Mark, Metrics, Sample, Selection, Unfreezing
 
 RECIPE, CHECKPOINTS = "recipe.json", "checkpoints"  # in the folder of a run
 
@@ -140,21 +140,25 @@ class Course:
     marks: tuple[Mark, ...]
     curve: tuple[CurvePoint, ...]
     stages: tuple[GrowthStep, ...]
-    unfrozen: tuple[GrowthStep, ...]
+    unfrozen: tuple[Unfreezing, ...]
 
 
 def course_of(lines: list[dict[str, Any]], flops_per_token: float) -> Course:
     """What the lines of a metrics.jsonl say of a run."""
     marks: dict[int, dict[str, Any]] = {}
     curve: dict[int, dict[str, Any]] = {}
-    grown: dict[bool, list[GrowthStep]] = {True: [], False: []}  # by whether the model got larger
+    stages: list[GrowthStep] = []
+    unfrozen: list[Unfreezing] = []
     for line in lines:
         place = {"tokens": line["tokens"], "steps": line["step"]}
         on_path = line["phase"] == "trunk" or line["budget"] == 1.0
         if line["event"] == "growth":
             if on_path:
                 content = {name: value for name, value in line.items() if name not in NOT_IN_STAGES}
-                grown["loss_after" in line].append(GrowthStep.from_json(content))
+                if "loss_after" in line:
+                    stages.append(GrowthStep.from_json(content))
+                else:
+                    unfrozen.append(Unfreezing.from_json(content))
         elif line["event"] == "train":
             if on_path:
                 point = curve.setdefault(line["step"], place)
@@ -167,7 +171,7 @@ def course_of(lines: list[dict[str, Any]], flops_per_token: float) -> Course:
             marks.setdefault(line["step"], place | cost)[line["event"]] = _metric_values(line)
     points = tuple(CurvePoint.from_json(curve[step]) for step in sorted(curve))
     ends = tuple(Mark.from_json(marks[step]) for step in sorted(marks))
-    return Course(ends, points, tuple(grown[True]), tuple(grown[False]))
+    return Course(ends, points, tuple(stages), tuple(unfrozen))
 
 
 def _present(line: dict[str, Any], *names: str) -> dict[str, Any]:

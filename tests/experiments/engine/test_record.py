@@ -19,7 +19,7 @@ def test_lines_become_marks_curve_and_growths():
         line("train", 2, loss=2.5, layer_grad_norms=[0.1, 0.2]),
         line("validation", 2, loss=2.6),
         line("growth", 2, stage=1, loss_before=2.6, loss_after=2.7, receipt={"operation": "deepen"}),
-        line("growth", 3, stage=2, receipt={"operation": "unfreeze"}),
+        line("growth", 3, stage=2, receipt={"operation": "unfreeze", "layers": "bert.layer"}),
         line("validation", 3, loss=2.4, phase="decay", budget=0.5),
         line("test", 3, loss=2.2, phase="decay", budget=0.5, best_step=2),
         line("train", 4, loss=2.0, phase="decay", budget=0.5),
@@ -32,7 +32,7 @@ def test_lines_become_marks_curve_and_growths():
     [mark] = course.marks
     assert (mark.flops, mark.seconds, mark.validation, mark.test) == (60.0, 1.5, {"loss": 2.4}, {"loss": 2.2})
     assert [step.receipt.operation for step in course.stages] == ["deepen"]
-    assert [step.receipt.operation for step in course.unfrozen] == ["unfreeze"]
+    assert [step.receipt["layers"] for step in course.unfrozen] == ["bert.layer"]
 
 
 def test_what_a_finished_model_gets_is_laid_over_its_last_mark():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hf_variants.experiments import contract
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.engine.best import BestModel
 from hf_variants.experiments.engine.loop import Loop
@@ -19,7 +20,8 @@ from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.objectives.classifier_record import intervals
 from hf_variants.experiments.objectives.text_classification import TextClassification
 from hf_variants.experiments.recipes.sections import ObjectiveArguments
-from hf_variants.experiments.reports.cards import model_card
+from hf_variants.experiments.records import RunRecord
+from hf_variants.experiments.reports.cards import run_card
 from tests.helpers.tiny_labelled import labelled_recipe, write_examples
 
 KINDS = {
@@ -81,7 +83,7 @@ def test_the_record_says_how_many_words_have_a_pretrained_vector(tmp_path):
     found = run_recipe(recipe, tmp_path / "with").to_json()["word_vectors"]
     words = len(AutoTokenizer.from_pretrained(tmp_path / "with" / "final")) - 2  # but [PAD] and [UNK]
     assert found == {"found": 2, "missing": words - 2, "share": pytest.approx(2 / words)}
-    card = model_card(json.loads((tmp_path / "with" / "record.json").read_text()))
+    card = run_card(contract.read(RunRecord, tmp_path / "with" / "record.json"))
     assert f"2 of {words} words have a pretrained vector" in card
 
 
