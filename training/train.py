@@ -6,6 +6,7 @@ Every field of the recipe is also a flag. Run again after an interruption, the s
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hf_variants.experiments.recipes.flags import command, flags_as_recipe, reci
 from hf_variants.experiments.recipes.programs import OneLineParser, called, one_line_errors
 from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.recipes.shipped import RECIPES, find_file
+from hf_variants.experiments.records import RunRecord
 
 EXAMPLES = (
     "hf-variants train --config minbert_pydoc --output_dir runs/minbert --max_steps 200",
@@ -52,7 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     folder = options.output_dir / "model"
     check_target(folder)  # before training, too
-    record = run_recipe(recipe, options.output_dir) | {"command": command(called(__package__, "train"), options)}
+    again = command(called(__package__, "train"), options)
+    record = dataclasses.replace(run_recipe(recipe, options.output_dir), command=again)
     if not PartialState().is_main_process:
         return
     export(record, options.output_dir, folder)
@@ -71,32 +74,32 @@ def publish(folder: Path, destination: Any) -> None:
     print(f"{done.url}\n\n{publishing.snippet(found, done.repo_id, done.commit)}")
 
 
-def export(record: dict[str, Any], output_dir: Path, folder: Path) -> None:
+def export(record: RunRecord, output_dir: Path, folder: Path) -> None:
     """Writes the Hub-ready folder: weights, configuration, code, tokenizer, card and its figures."""
-    from hf_variants.experiments.reports.cards import draw_for_card, model_card
+    from hf_variants.experiments.reports.cards import draw_for_card, run_card
     from hf_variants.hub.export import export_folder
 
     plots = draw_for_card(record, output_dir)
-    export_folder(output_dir / "final", folder, model_card(record, plots=list(plots)), {"record.json": record}, plots)
+    card = run_card(record, list(plots))
+    export_folder(output_dir / "final", folder, card, {"record.json": record.to_json()}, plots)
 
 
-def report(record: dict[str, Any], folder: Path) -> None:
+def report(record: RunRecord, folder: Path) -> None:
     """Prints what came out."""
     from hf_variants.experiments.labelled.corpus import skipped_rows
     from hf_variants.hub.export import changed_files
 
-    mark = record["marks"][-1]
     for split in ("validation", "test"):
-        if split in mark:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in mark[split].items() if "/" not in name)
+        if found := record.last.metrics(split):
+            values = "  ".join(f"{name} {value:.4f}" for name, value in found.items() if "/" not in name)
             print(f"{split:<10} {values}")
-    if skipped := skipped_rows(record["data"].get("skipped", {})):
+    if skipped := skipped_rows(record.data.skipped or {}):
         print(skipped)
-    for line in record.get("remarks", ()):
+    for line in record.remarks:
         print(line)
-    for sample in record.get("samples", ())[:1]:
-        print(f"sample     {(sample['prompt'] + sample['text'])[:200]!r}")
-    print(f"{record['parameters']:,} parameters, {record['tokens']:,} tokens, {record['seconds']:.1f} s")
+    for sample in record.samples[:1]:
+        print(f"sample     {(sample.prompt + sample.text)[:200]!r}")
+    print(f"{record.parameters:,} parameters, {record.tokens:,} tokens, {record.seconds:.1f} s")
     if changed := changed_files(folder):
         print(f"left as they are, having been edited or added: {', '.join(changed)}")
     print(f"Hub-ready folder: {folder}")

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from hf_variants.experiments.models.recorded_config import is_ours
+from hf_variants.experiments.figures.recorded_config import is_ours
 from hf_variants.experiments.reports.cards import validate_card
 from tests.helpers.places import ROOT
 from training import make_cards, publish

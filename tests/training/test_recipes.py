@@ -44,8 +44,7 @@ def stem(path: Path) -> str:
 @functools.cache
 def comparisons(path: Path) -> dict[str, Comparison]:
     """The comparisons of a file: one per cell, or the only one under the file's own name."""
-    cells = load_cells(path)
-    return {path.stem: load_comparison(path)} if cells is None else cells.cells
+    return {name or path.stem: found for name, found in load_cells(path).cells.items()}
 
 
 def arms() -> list[tuple[Path, str, str]]:
@@ -310,6 +309,6 @@ def test_every_recipe_trains(path, tmp_path):
     block_size = min(128, content["data"]["block_size"])
     changes = {"data": {"max_eval_blocks": limit, "block_size": block_size}, "training": QUICK, "objective": BRIEF}
     changes |= {"model": {"overrides": small}}
-    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
+    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run").to_json()
     scored = record["marks"][-1]
     assert record["steps"] == 2 and scored.get("test", scored["validation"])["loss"] > 0  # some have no labelled test

@@ -2,7 +2,6 @@
 """What a comparison's quiet run times of each arm: its model in the state in which it trains, on its own batch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from ..machine.environment import default_device
 from ..machine.timing import Timed, precision_context, stages_in_one, time_models
 from ..models.build import build_config
 from ..recipes.recipe import Recipe
+from ..records import Timing
 
 
 def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
@@ -55,7 +55,7 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     }
 
 
-def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepared], rounds: int) -> dict[str, Any]:
+def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepared], rounds: int) -> Timing:
     """The content of `timing.json`: every arm by its recipe, in turns, each in the precision that it trains in."""
     candidates = {
         f"{arm}{stage}": timed
@@ -65,4 +65,5 @@ def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepar
     timed = time_models(candidates, rounds)
     arms = stages_in_one(timed["arms"])
     frozen = [arm for arm, recipe in recipes.items() if recipe.training.train == "frozen"]
-    return timed | {"arms": arms | {arm: {name: arms[arm][name] for name in FROZEN} for arm in frozen}}
+    said = arms | {arm: {name: arms[arm][name] for name in FROZEN} for arm in frozen}
+    return Timing.from_json(timed | {"arms": said})

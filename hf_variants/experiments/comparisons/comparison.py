@@ -11,6 +11,7 @@ from ..objectives.registry import objective_class
 from ..recipes.recipe import SECTIONS, Recipe, merge, read_yaml, recipe_from_dict, set_dotted
 from ..recipes.sections import BUDGETS
 from ..reports.samples import SAMPLES
+from ..results.results import Compared
 from .tuning import check_tune
 
 KEYS = (
@@ -50,6 +51,22 @@ class Comparison:
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds of an arm: the comparison's, or fewer where the arm says so."""
         return self.arms[arm].get("seeds", self.seeds)
+
+    def compared(self) -> Compared:
+        """What results need to know of it."""
+        return Compared(
+            name=self.name,
+            question=self.question,
+            command=self.command,
+            baseline=self.baseline,
+            arms={arm: about.get("description") or "" for arm, about in self.arms.items()},
+            seeds=self.seeds,
+            seeds_of={arm: self.seeds_of(arm) for arm in self.arms},
+            metric=self.metric,
+            parameter_matched=self.parameter_matched,
+            own_budgets=self.own_budgets,
+            tuned_in=self.tuned_in,
+        )
 
     def recipe(self, arm: str, seed: int, settings: dict[str, Any] | None = None, **training: Any) -> Recipe:
         """The full recipe of one run: base, then the arm's changes, then tuned `settings` (dotted names)."""

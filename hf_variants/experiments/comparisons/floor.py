@@ -14,9 +14,10 @@ from ..checking import InputError
 from ..engine.prepared_examples import PreparedExamples
 from ..metrics import summarise_scores
 from ..objectives import classifier_record as report
+from ..records import Classification, Floor
 
 
-def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
+def floor_record(prepared: PreparedExamples, resamples: int) -> Floor:
     """The floor's metrics by split, and what a classifier's record says; with the fingerprint of the data.
 
     Raises InputError for a regression and for pairs of texts, which have no such floor.
@@ -38,7 +39,8 @@ def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
         split: summarise_scores(found, prepared.objective.metrics) | report.tuned_metrics(kind, found, threshold)
         for split, found in scores.items()
     }
-    return {"fingerprint": prepared.corpus.fingerprint, "metrics": metrics, "classification": about}
+    said = Classification.from_json(about)
+    return Floor(fingerprint=prepared.corpus.fingerprint, metrics=metrics, classification=said)
 
 
 def _scores(prepared: PreparedExamples, label: np.ndarray, chance: np.ndarray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ With `frozen` the encoder stays in evaluation mode. Its output for an example ne
 once, and what the head reads of it is played back in every epoch.
 """
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from ..models.costs import count_parameters, forward_flops_per_token
 from ..models.missing import missing_weights
 from ..objectives.frozen_features import FEATURES, PlayedEncoder, play_features
 from ..recipes.sections import TrainingArguments
+from ..records import DataRecord, Mark
 from .prepared_examples import PreparedExamples
 
 PROBE = 16  # examples on which playing back is compared with the whole model
@@ -160,17 +162,17 @@ class FineTuning:
             self.read_seconds = time.perf_counter() - began
         return features
 
-    def add_cost(self, record: dict[str, Any], length: int) -> None:
-        """Adds to a record, in place, what it cost to read the training examples once with a frozen encoder."""
+    def with_reading(self, marks: tuple[Mark, ...], data: DataRecord, length: int) -> tuple[Mark, ...]:
+        """The marks of a run with what it cost to read the training examples once with a frozen encoder."""
         if self.encoder is None:
-            return
+            return marks
         head = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        reading = forward_flops_per_token(self.encoder, length) * record["data"]["splits"]["train"]["tokens"]
-        record["seconds"] += self.read_seconds
-        for mark in record["marks"]:
-            mark["seconds"] += self.read_seconds
-            mark["flops"] = reading + 6 * head * mark["tokens"] / length  # of the head: 6 per weight and example
-        record["flops_per_token"] = record["marks"][-1]["flops"] / record["marks"][-1]["tokens"]
+        reading = forward_flops_per_token(self.encoder, length) * data.splits["train"]["tokens"]
+        costs = [reading + 6 * head * mark.tokens / length for mark in marks]  # of the head: 6 per weight and example
+        return tuple(
+            dataclasses.replace(mark, seconds=mark.seconds + self.read_seconds, flops=flops)
+            for mark, flops in zip(marks, costs, strict=True)
+        )
 
     def count_parameters(self) -> dict[str, int]:
         """All and trainable parameters, an encoder that is played back included."""

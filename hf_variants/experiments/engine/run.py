@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
 
+import dataclasses
 import datetime
 import math
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ..models.costs import count_parameters, training_flops_per_token
 from ..models.word_vectors import found_vectors
 from ..recipes.recipe import Recipe
 from ..recipes.sections import TrainingArguments
+from ..records import DataRecord, RecordedRecipe, RunRecord
 from .fine_tuning import FineTuning
 from .growing import Growing, build_growing
 from .identity import identity, recipe_fingerprint
@@ -30,7 +32,16 @@ from .loop import Loop
 from .new_model import check_block, new_model
 from .optimizer import build_optimizer
 from .prepared import Prepared, prepare
-from .record import CHECKPOINTS, SCHEMA, claim_folder, read_metrics, refuse_foreign, saved_config, summarise
+from .record import (
+    CHECKPOINTS,
+    Course,
+    Finished,
+    claim_folder,
+    course_of,
+    read_metrics,
+    refuse_foreign,
+    saved_config,
+)
 from .schedule import Phase, in_steps, plan
 from .steps import StepDataset
 
@@ -50,7 +61,16 @@ class Setup:
     tuning: FineTuning
 
 
-def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Counted:
+    """The size of the model that was trained, what a token costs it, and how long its texts are."""
+
+    parameters: dict[str, int]
+    flops_per_token: float
+    length: int
+
+
+def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> RunRecord:
     """Trains, evaluates and saves one model under `folder`; returns the record (also `folder`/record.json).
 
     A finished run is returned as it is; an interrupted one goes on. Raises InputError where the recipe can't be run,
@@ -62,7 +82,7 @@ def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -
     if (folder / "record.json").exists():
         if setup.accelerator.is_main_process:
             remove_folder(folder / CHECKPOINTS)  # the run may have been killed before it did that
-        return read_json(folder / "record.json")
+        return RunRecord.from_json(read_json(folder / "record.json"), str(folder / "record.json"))
     if setup.training.gradient_checkpointing:
         setup.model.gradient_checkpointing_enable()
     setup.model.to(setup.accelerator.device)
@@ -94,7 +114,7 @@ def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
     return Setup(recipe, training, folder, prepared, phases, accelerator, model, growing, tuning)
 
 
-def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
+def _train(setup: Setup) -> tuple[RunRecord, PreTrainedModel]:
     """The record and the plain model of a run from wherever its folder says it stands."""
     recipe, accelerator, tuning, model = setup.recipe, setup.accelerator, setup.tuning, setup.model
     trained_on = tuning.start(setup.prepared)
@@ -105,7 +125,7 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     _start_trackers(accelerator, recipe)
     torch.manual_seed(setup.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     start_measuring()
-    progress = loop.run()
+    loop.run()
     model = tuning.model = loop.plain_model  # another one than before where a run was sharded, or grew and was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
         tracker.finish()
@@ -114,17 +134,10 @@ def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
     tuning.finish(adapter, recipe.model.name_or_path)
     if setup.growing is not None:
         counts, flops = count_parameters(model), training_flops_per_token(model, length)
-    record = None
+    course = None
     if accelerator.is_main_process:  # the others may see the file of metrics before its last lines
-        record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
-    record = told(record)
-    record["environment"]["processes"] = accelerator.num_processes
-    tuning.add_cost(record, length)
-    record["speed"] = speed(record, setup.training.mixed_precision, accelerator.num_processes)
-    for mark, share in zip(record["marks"], setup.training.budgets, strict=True):
-        mark |= setup.prepared.budget(setup.training, share, mark["steps"])
-    _add(record, found)
-    return record, model
+        course = course_of(read_metrics(setup.folder / "metrics.jsonl"), flops)
+    return _record(setup, model, told(course), Counted(counts, flops, length), Finished.from_json(found)), model
 
 
 def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -> Loop:
@@ -153,39 +166,53 @@ def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
         accelerator.init_trackers(recipe.name, config=flat)
 
 
-def _record(
-    recipe: Recipe,
-    folder: Path,
-    prepared: Prepared,
-    model: PreTrainedModel,
-    seconds: float,
-    counts: dict[str, int],
-    flops: float,
-) -> dict[str, Any]:
-    if not math.isfinite(flops):
+def _record(setup: Setup, model: PreTrainedModel, course: Course, counted: Counted, finished: Finished) -> RunRecord:
+    if not math.isfinite(counted.flops_per_token):
         raise RuntimeError("FLOPs per token are not finite")
-    about = {"schema": SCHEMA, "arm": recipe.name, "seed": recipe.training.seed}
-    about |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, prepared)), "recipe": recipe.to_dict()}
-    about |= {"model_type": model.config.model_type, "config": saved_config(model), "data": prepared.describe()}
-    about |= found_vectors(model) if recipe.model.word_vectors is not None else {}
-    about |= counts | {"flops_per_token": flops}
-    about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)
-    finished = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    return about | {"environment": environment(), "finished": finished}
+    recipe, training, processes = setup.recipe, setup.training, setup.accelerator.num_processes
+    data = DataRecord.from_json(setup.prepared.describe())
+    marks = setup.tuning.with_reading(course.marks, data, counted.length)
+    marks = tuple(
+        dataclasses.replace(mark, **setup.prepared.budget(training, share, mark.steps))
+        for mark, share in zip(marks, training.budgets, strict=True)
+    )
+    marks = (*marks[:-1], last := finished.added_to(marks[-1]))
+    is_played = setup.tuning.encoder is not None
+    return RunRecord(
+        arm=recipe.name,
+        seed=training.seed,
+        data=data,
+        recipe_fingerprint=recipe_fingerprint(identity(recipe, setup.prepared)),
+        recipe=RecordedRecipe.from_json(recipe.to_dict()),
+        model_type=model.config.model_type,
+        config=saved_config(model),
+        word_vectors=found_vectors(model) if recipe.model.word_vectors is not None else None,
+        **counted.parameters,
+        flops_per_token=last.flops / last.tokens if is_played else counted.flops_per_token,
+        marks=marks,
+        curve=course.curve,
+        stages=course.stages,
+        unfrozen=course.unfrozen,
+        tokens=last.tokens,
+        steps=last.steps,
+        seconds=last.seconds,
+        environment=environment() | {"processes": processes},
+        finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        speed=speed(last, training.mixed_precision, processes),
+        samples=finished.samples,
+        answers=finished.answers,
+        remarks=finished.remarks,
+        classification=finished.classification,
+        selection=finished.selection,
+        unknown=finished.unknown,  # of an objective that is not ours
+    )
 
 
-def _add(record: dict[str, Any], found: dict[str, Any]) -> None:
-    """Adds to the record, in place, what a finished model did; under "metrics", by split, what its last mark gets."""
-    for split, values in found.pop("metrics", {}).items():
-        record["marks"][-1].setdefault(split, {}).update(values)
-    record.update(found)
-
-
-def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict[str, Any]) -> None:
+def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: RunRecord) -> None:
     """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
     _save_model(folder / "final", model, prepared.tokenizer)
     wait_for_disk(folder / "final")
-    write_json(folder / "record.json", record)
+    write_json(folder / "record.json", record.to_json())
     remove_folder(folder / CHECKPOINTS)
 
 

@@ -5,7 +5,7 @@ A family has one function that lists its parts; all of them are drawn by the sam
 a tenth of an inch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from ..models.recorded_config import arm_config, stage_sizes
+from ..results.contracts import Arm
 from .plots import INK, PALETTE, save_figure
+from .recorded_config import arm_config, stage_sizes
 
 TEXT = "How a layer is built and repeated, drawn from the configuration"
 Config = Any
@@ -264,13 +265,13 @@ def _stage_label(number: int, stage: tuple[int, int], count: int) -> str:
     return f"{text}{layers} layers" + (f", {blocks} block{'s' if blocks > 1 else ''}" if blocks != layers else "")
 
 
-def has_figure(row: Mapping[str, Any]) -> bool:
+def has_figure(row: Arm) -> bool:
     """Whether `plot_architecture` draws anything for an arm of `results.json`."""
     config = arm_config(row)
     return config is not None and config.model_type in _CHAINS
 
 
-def plot_architecture(row: Mapping[str, Any], path: str | Path) -> Path | None:
+def plot_architecture(row: Arm, path: str | Path) -> Path | None:
     """Draws an arm of `results.json`: one layer, and below it levels, shared blocks or stages where it has some.
 
     None, and no file, for a model that is not among `_CHAINS` or whose configuration is not known.

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from ..comparisons.cells import load_cells
-from ..comparisons.comparison import Comparison, load_comparison
+from ..comparisons.comparison import Comparison
 from ..recipes.recipe import Recipe, read_yaml, recipe_from_dict
 from ..recipes.sections import BUDGETS, TrainingArguments
-from ..results.wording import short_count
-from ..tables import DASH, markdown_table, number, summary_text
+from ..results.contracts import Arm, Overview, Results
+from ..results.wording import short_count, summary_text
+from ..tables import DASH, markdown_table, number
 from .front_page import Entry
-from .sources import Results, Sources
+from .sources import Sources
 
 _UNITS = dict(zip(BUDGETS, ("tokens", "steps", "s", "epochs"), strict=True))
 # An arm trains a recipe where nothing else differs: rates are tuned, and checkpoints change no result.
@@ -26,7 +27,7 @@ class Trained:
     comparison: str
     arm: str
     recipe: Recipe
-    row: Results
+    row: Arm
     score: str
 
 
@@ -52,11 +53,11 @@ def _recipe_row(path: Path, trained: Sequence[Trained], results: str) -> list[st
 
 def _trained(entries: Sequence[Entry], sources: Sources) -> Iterator[Trained]:
     for entry in entries:
-        if entry.published and load_cells(entry.path) is None:
-            results, comparison = sources.comparison(entry.name), load_comparison(entry.path)
-            for arm, row in results["arms"].items():
-                score = summary_text(row["metrics"][results["split"]][results["metric"]])
-                score = f"{results['metric'].replace('_', ' ')} {score}"
+        cells = load_cells(entry.path)
+        if entry.published and not cells.are_named:
+            results, comparison = sources.comparison(entry.name), next(iter(cells.cells.values()))
+            for arm, row in results.arms.items():
+                score = f"{results.metric.replace('_', ' ')} {summary_text(results.summary(arm))}"
                 yield Trained(entry.name, arm, comparison.recipe(arm, comparison.seeds[0]), row, score)
 
 
@@ -102,22 +103,21 @@ def comparisons_table(entries: Sequence[Entry], sources: Sources, results: str) 
 
 
 def _comparison_row(entry: Entry, sources: Sources, results: str) -> list[str]:
-    cells = load_cells(entry.path)
-    parts = [load_comparison(entry.path)] if cells is None else list(cells.cells.values())
+    parts = list(load_cells(entry.path).cells.values())
     recipes = [part.recipe(arm, part.seeds[0]) for part in parts for arm in part.arms]
     row = [f"[{entry.name}](comparisons/{entry.path.name})", entry.question, _arms(parts)]
     row += [_listed(map(_data, recipes)), _listed(_budget(recipe.training) for recipe in recipes)]
     if not entry.published:
         return [*row, DASH, _seeds(parts), DASH, "not run yet"]
     found = _published(entry.name, sources)
-    sizes = [arm["parameters"] for part in found for arm in part["arms"].values()]
+    sizes = [arm.parameters for part in found for arm in part.arms.values()]
     row += [_range([number(size) for size in sorted(sizes)]), _seeds(parts), _seconds(found)]
     return [*row, f"[report]({results}/{entry.name}/report.md)"]
 
 
 def _published(name: str, sources: Sources) -> list[Results]:
-    results = sources.comparison(name)
-    return [sources.comparison(name, cell) for cell in results["cells"]] if "cells" in results else [results]
+    results = sources.published(name)
+    return [sources.comparison(name, cell) for cell in results.cells] if isinstance(results, Overview) else [results]
 
 
 def _arms(parts: Sequence[Comparison]) -> str:
@@ -128,12 +128,12 @@ def _seeds(parts: Sequence[Comparison]) -> str:
     return _range([str(count) for count in sorted({len(part.seeds) for part in parts})])
 
 
-def _time(arm: Results) -> float:
-    return arm.get("quiet_seconds") or arm["seconds"]
+def _time(arm: Arm) -> float:
+    return arm.quiet_seconds or arm.seconds
 
 
 def _seconds(found: Sequence[Results]) -> str:
-    return _range([f"{time:,.0f}" for time in sorted(_time(arm) for part in found for arm in part["arms"].values())])
+    return _range([f"{time:,.0f}" for time in sorted(_time(arm) for part in found for arm in part.arms.values())])
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -12,8 +12,6 @@ from tempfile import TemporaryDirectory
 
 from ..checking import InputError
 from ..comparisons.cells import CellsRunner, load_cells
-from ..comparisons.comparison import load_comparison
-from ..comparisons.runner import Runner
 from ..figures.seeds import plot_seeds
 from ..recipes.recipe import read_yaml
 from .claims import claims_page, load_claims
@@ -58,26 +56,13 @@ def regenerate(entry: Entry, folder: Path, target: Path, draw: bool) -> list[str
         raise InputError(f"{folder / entry.name}: no records, from which its results could be made again")
     shutil.copytree(records, here / "records")  # reporting may write there; checks name the original
     cells = load_cells(entry.path)
-    if cells is None:
-        comparison = load_comparison(entry.path)
-        comparison.command = entry.command
-        Runner(comparison, here, records).check_records()
-        figures = _report(Runner(comparison, here), draw)
-    else:
-        cells.set_command(entry.command)
-        CellsRunner(cells, here, records).check([])
-        every = CellsRunner(cells, here)
-        ready = {name: runner for name, runner in every.runners.items() if runner.has_results()}
-        figures = [f"{name}/{figure}" for name, runner in ready.items() for figure in _report(runner, draw)]
-        figures += every.figures(every.report(draw))
+    cells.set_command(entry.command)
+    CellsRunner(cells, here, records).check([])
+    figures = CellsRunner(cells, here).report_all(draw)
     for table in here.rglob("table.txt"):
         table.unlink()
     shutil.rmtree(here / "records")
     return figures
-
-
-def _report(runner: Runner, draw: bool) -> list[str]:
-    return runner.figures(runner.report(draw))
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------

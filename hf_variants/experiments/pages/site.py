@@ -23,9 +23,10 @@ from PIL import Image, UnidentifiedImageError
 from plotly.offline import get_plotlyjs
 
 from ...hub.export import new_partial, put_in_place
-from ..checking import InputError, as_mapping
+from ..checking import InputError
 from ..figures.interactive import Figure, interactive_figures
 from ..files import read_json
+from ..results.contracts import Overview, read_results
 from ..tables import number, value_text
 from .documents import DOCUMENTS, FIRST
 from .model_cards import CLAIMS, FRONT_PAGE
@@ -83,26 +84,26 @@ def _check_output(output: Path, folder: Path) -> None:
 # ---- what is read --------------------------------------------------------------------------------------------------
 
 
-def read_results(path: Path) -> tuple[list[str], dict[str, Figure]]:
+def arms_and_figures(path: Path) -> tuple[list[str], dict[str, Figure]]:
     """The arms of a results.json and its interactive figures; neither, where it is an overview over cells.
 
     Raises InputError, which names the file, where it is missing, broken, or something else.
     """
-    results = as_mapping(read_json(path), str(path))
-    if "cells" in results:
+    results = read_results(read_json(path), str(path))
+    if isinstance(results, Overview):
         return [], {}
     try:
         figures = interactive_figures(results)
         json.dumps(figures, allow_nan=False)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(f"{path}: not the results of a comparison: {_in_short(error)}") from None
-    return list(results["arms"]), figures
+    return list(results.arms), figures
 
 
 def _in_short(error: Exception) -> str:
     """What an error says, in one line."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{lines[0]} is missing" if isinstance(error, KeyError) else f"{type(error).__name__} {lines[0]}".strip()
+    said = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__} {said}".strip()
 
 
 def _read_text(path: Path) -> str:
@@ -130,7 +131,7 @@ class Site:
         self.documents = {name: words for name, words in documents.items() if name is not None}
         self.pages += [name for name in self.documents if name not in self.pages]
         reports = [page.parent for page in self.pages if page.name == REPORT]
-        found = {comparison: read_results(folder / comparison / RESULTS) for comparison in reports}
+        found = {comparison: arms_and_figures(folder / comparison / RESULTS) for comparison in reports}
         self.arms = {comparison: arms for comparison, (arms, _) in found.items()}
         self.figures: Mapping[Name, dict[str, Figure]] = {name: figures for name, (_, figures) in found.items()}
         self._copied = {comparison / RESULTS for comparison in reports}

@@ -1,12 +1,12 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What one run would have said, beside what all seeds say: differences in loss at equal tokens, seed by seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .overview import challengers, main_test
+from .contracts import Cell, Results
 from .significance import BETTER, NO_DIFFERENCE, WORSE
+from .verdicts import challengers, main_test
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,20 @@ class SeededDifference:
         return min(self.runs) < 0 < max(self.runs)
 
 
-def seeded_differences(
-    where: str, results: Mapping[str, Any], tests: Mapping[str, Any] | None = None
-) -> list[SeededDifference]:
+def seeded_differences(where: str, results: Results, cell: Cell | None = None) -> list[SeededDifference]:
     """One difference for every arm that has a verdict; none where arms are compared by another metric than the loss.
 
-    `tests` are those of the overview over cells, whose p-values count there; by default the comparison's own.
+    `cell` has the tests of the overview over cells, whose p-values count there; by default the comparison's own count.
     """
-    if results["metric"] != "loss":
+    if results.metric != "loss":
         return []
-    baseline, split = results["baseline"], results["split"]
-    per_seed = {arm: row["metrics"][split]["loss"]["per_seed"] for arm, row in results["arms"].items()}
-    own = [{"view": "equal_tokens", **row} for row in results["views"]["equal_tokens"]]
-    found = []
+    baseline, found = results.baseline, []
+    per_seed = {arm: row.metrics[results.split]["loss"].per_seed for arm, row in results.arms.items()}
     for arm in challengers(results):
-        test = main_test(tests or {"baseline": baseline, "tests": own}, "equal_tokens", arm)
-        if test is not None and test["verdict"] in (BETTER, WORSE, NO_DIFFERENCE):
+        test = main_test(results if cell is None else cell, "equal_tokens", arm)
+        if test is not None and test.verdict in (BETTER, WORSE, NO_DIFFERENCE):
             runs = tuple(per_seed[arm][seed] - per_seed[baseline][seed] for seed in per_seed[arm])
-            low, high = test["ci95"]
-            found.append(
-                SeededDifference(where, arm, baseline, runs, test["difference"], (low, high), test["verdict"])
-            )
+            found.append(SeededDifference(where, arm, baseline, runs, test.difference, test.ci95, test.verdict))
     return found
 
 

@@ -97,7 +97,7 @@ def refusal(folder: Path, **model: Any) -> str:
 
 def test_a_variant_of_ones_own_trains_exports_and_loads(tmp_path):
     recipe = recipe_of(tmp_path, name_or_path=str(own_variant(tmp_path)), overrides={"width": 12})
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     size = len(prepare(recipe).tokenizer)
     assert record["parameters"] == 2 * size * 12 + size + 12 * 12 + 12 and record["model_type"] == "mine"
     folder = export_folder(tmp_path / "run" / "final", tmp_path / "model", CARD)
@@ -170,7 +170,7 @@ ROBERTA = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, 
     ("model_type", "overrides"), [("distilbert", DISTILBERT), ("roberta", ROBERTA | {"max_position_embeddings": 17})]
 )
 def test_a_model_of_transformers_trains_exports_and_loads(tmp_path, model_type, overrides):
-    record = run_recipe(recipe_of(tmp_path, model_type=model_type, overrides=overrides), tmp_path / "run")
+    record = run_recipe(recipe_of(tmp_path, model_type=model_type, overrides=overrides), tmp_path / "run").to_json()
     assert record["model_type"] == model_type and record["steps"] == 4
     folder = export_folder(tmp_path / "run" / "final", tmp_path / "model", CARD)
     trained = load_file(folder / "model.safetensors")

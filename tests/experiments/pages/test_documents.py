@@ -78,10 +78,10 @@ def test_the_verdicts_are_those_of_the_results(parts):
     assert len(table) == len(HEADLINES) == 5
     found = {re.search(r"model_cards/(\w+)/", row[0])[1]: row for row in table}
     results = Sources(CARDS).comparison("highway_vs_residual")
-    row = [row for row in results["views"]["equal_tokens"] if row["arm"] == "highway"][-1]
+    row = [row for row in results.views["equal_tokens"] if row.arm == "highway"][-1]
     words = found["highway_vs_residual"]
-    assert words[1] == "highway − residual" and words[2].startswith(f"{row['verdict']}, {row['difference']:+.3f} ±")
-    cells = Sources(CARDS).comparison("conv_vs_gpt")["cells"]
+    assert words[1] == "highway − residual" and words[2].startswith(f"{row.verdict}, {row.difference:+.3f} ±")
+    cells = Sources(CARDS).published("conv_vs_gpt").cells
     counted = re.findall(r" in (\d+)", found["conv_vs_gpt"][2])
     assert sum(map(int, counted)) == len(cells) and f"of {len(cells)} cells" in found["conv_vs_gpt"][2]
 
@@ -97,20 +97,19 @@ def test_every_recipe_and_comparison_has_its_row(parts):
 
 def test_a_recipe_has_the_result_of_the_arm_that_trains_it_and_no_other(parts):
     table = {row[0].split("]")[0][1:]: row for row in rows(parts[TRAINING, "recipes"])}
-    demo = Sources(CARDS).comparison("demo")["arms"]["residual"]
-    assert table["demo"][6] == f"{demo['quiet_seconds']:.0f}"
-    assert table["demo"][7].startswith(f"loss {demo['metrics']['test']['loss']['mean']:.3f} ± ")
+    demo = Sources(CARDS).comparison("demo").arms["residual"]
+    assert table["demo"][6] == f"{demo.quiet_seconds:.0f}"
+    assert table["demo"][7].startswith(f"loss {demo.metrics['test']['loss'].mean:.3f} ± ")
     assert "residual of [demo](../model_cards/demo/report.md)" in table["demo"][7]
-    assert (
-        read_yaml(PROGRAMS / "recipes" / "minbert_pydoc.yaml")["data"]["dataset"] == "builtin/pydoc"
-    )  # as the demo's
+    alike = read_yaml(PROGRAMS / "recipes" / "minbert_pydoc.yaml")
+    assert alike["data"]["dataset"] == "builtin/pydoc"  # as the demo's
     assert table["minbert_pydoc"][6:] == ["-", "-"]
 
 
 def test_seeds_are_drawn_of_comparisons_by_loss_with_several_seeds(tmp_path):
     sources = Sources(CARDS)
     drawn = drawn_differences(sources, ["conv_vs_gpt", "demo", "sst5", "gradient_depth"])
-    cells = [name for name, cell in sources.comparison("conv_vs_gpt")["cells"].items() if len(cell["seeds"]) > 1]
+    cells = [name for name, cell in sources.published("conv_vs_gpt").cells.items() if len(cell.seeds) > 1]
     assert [one.where for one in drawn] == [*(f"conv_vs_gpt/{cell}" for cell in cells), "demo"]
     assert plot_seeds(drawn, tmp_path / "seeds.png").read_bytes().startswith(b"\x89PNG")
     assert drawn_differences(sources, ["sst5", "gradient_depth"]) == []

@@ -17,6 +17,7 @@ from hf_variants.experiments.pages.front_page import Entry, front_page
 from hf_variants.experiments.pages.site import PLOTLY, build_site
 from hf_variants.experiments.pages.site_text import to_html
 from hf_variants.experiments.pages.sources import Sources
+from hf_variants.experiments.results.contracts import Results
 from tests.helpers.places import CARDS, ROOT
 from training import make_site
 
@@ -166,7 +167,7 @@ def test_the_site_holds_the_numbers_of_the_results(site):
 
 
 def test_time_is_that_of_the_timing_run():
-    timed = traces(interactive_figures(DEMO)["loss_curves.png"], view=1)
+    timed = traces(interactive_figures(Results.from_json(DEMO))["loss_curves.png"], view=1)
     for arm, row in DEMO["arms"].items():
         rate = DEMO["timing"]["arms"][arm]["seconds_per_token"]
         assert timed[f"{arm} marks"]["x"] == pytest.approx([rate * mark["tokens"] for mark in row["marks"]])
@@ -174,7 +175,7 @@ def test_time_is_that_of_the_timing_run():
 
 def test_growths_are_marked():
     results = results_of("growth_schedules")
-    figure = interactive_figures(results)["loss_curves.png"]
+    figure = interactive_figures(Results.from_json(results))["loss_curves.png"]
     drawn = traces(figure)
     assert "scratch growth" not in drawn and "just before a growth" in figure["caption"]
     for arm in ("grow_20", "drop_in"):
@@ -187,7 +188,7 @@ def test_growths_are_marked():
 
 def test_losses_and_another_metric_have_views_of_their_own():
     results = results_of("sst5")
-    views = interactive_figures(results)["loss_curves.png"]["views"]
+    views = interactive_figures(Results.from_json(results))["loss_curves.png"]["views"]
     names = [view["name"].split(" against ")[0] for view in views]
     assert names == ["loss", "loss", "test accuracy", "test accuracy"]
     for view in views:
@@ -200,7 +201,7 @@ def test_losses_and_another_metric_have_views_of_their_own():
 
 
 def test_one_seed_has_no_interval_and_equal_costs_no_view():
-    figures = interactive_figures(results_of("gradient_depth"))
+    figures = interactive_figures(Results.from_json(results_of("gradient_depth")))
     drawn = traces(figures["loss_curves.png"])
     assert not [uid for uid in drawn if uid.endswith((" range", " seeds"))]
     assert "no interval" in drawn["diverge marks"]["customdata"][0][1]
@@ -239,10 +240,10 @@ def said(capsys, *options):
         (None, "no such file"),
         (b"{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
-        (b"[1]", "a mapping is expected"),
-        (b"{}", "not the results of a comparison: 'arms' is missing"),
-        (json.dumps(DEMO).replace('"mean"', '"average"').encode(), "'mean' is missing"),
-        (json.dumps(DEMO | {"arms": "two"}).encode(), "not the results of a comparison"),
+        (b"[1]", "an object is expected"),
+        (b'{"schema": 1}', "has no 'name'"),
+        (json.dumps(DEMO).replace('"mean"', '"average"').encode(), "has no 'mean'"),
+        (json.dumps(DEMO | {"arms": "two"}).encode(), "arms: a str; an object is expected"),
     ],
 )
 def test_results_that_are_missing_or_broken_are_named(folder, tmp_path, capsys, content, message):

@@ -4,7 +4,6 @@
 import pytest
 
 from hf_variants.experiments.reports.samples import LONGEST, fence, has_written, samples_markdown
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 
 
@@ -23,12 +22,12 @@ def test_what_no_file_can_hold_is_replaced_and_what_is_long_is_cut():
 
 
 def test_samples_of_every_arm():
-    results = build_results(sample.comparison(), sample.causal_records())
+    results = sample.built(sample.comparison(), sample.causal_records())
     text = samples_markdown(results)
-    for arm in results["arms"]:
+    for arm in results.arms:
         assert f"## {arm}, seed 0" in text and f"````text\n```\n# {arm} 0\n````" in text
     assert text.count("From the beginning of a document:") == 3
     assert "Prompt:\n\n```text\nTo\n```\n\nContinuation:\n\n```text\n be\n```" in text
     assert "```text\nprompt: 1 + 1 =\nexpected: 2\nanswer: 3\n```" in text
     assert has_written(results)
-    assert not has_written(build_results(sample.comparison(), sample.records()))
+    assert not has_written(sample.built(sample.comparison(), sample.records()))

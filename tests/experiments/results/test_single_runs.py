@@ -1,9 +1,10 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Single runs beside intervals: differences are paired by seed, and the sentence counts what it says."""
 
+from dataclasses import replace
+
 import pytest
 
-from hf_variants.experiments.results.results import build_results
 from hf_variants.experiments.results.significance import NO_DIFFERENCE, WORSE
 from hf_variants.experiments.results.single_runs import SeededDifference, seeded_differences, worth_of_seeds
 from tests.helpers import sample_comparison as sample
@@ -14,11 +15,11 @@ def difference(runs, verdict):
 
 
 def test_differences_are_those_of_the_seeds_and_of_the_last_budget():
-    results = build_results(sample.comparison(), sample.records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.records(), sample.timing())
     found = seeded_differences("demo", results)
-    assert [one.arm for one in found] == [arm for arm in results["arms"] if arm != results["baseline"]]
+    assert [one.arm for one in found] == [arm for arm in results.arms if arm != results.baseline]
     for one in found:
-        scores = [results["arms"][arm]["metrics"]["test"]["loss"]["per_seed"] for arm in (one.arm, one.against)]
+        scores = [results.arms[arm].metrics["test"]["loss"].per_seed for arm in (one.arm, one.against)]
         assert one.runs == tuple(scores[0][seed] - scores[1][seed] for seed in scores[1])
         assert one.mean == pytest.approx(sum(one.runs) / len(one.runs))
         assert one.interval[0] < one.mean < one.interval[1]
@@ -26,12 +27,12 @@ def test_differences_are_those_of_the_seeds_and_of_the_last_budget():
 
 def test_one_seed_has_no_interval_to_show():
     records = [record for record in sample.records() if record["seed"] == 0]
-    assert seeded_differences("demo", build_results(sample.comparison(), records, None)) == []
+    assert seeded_differences("demo", sample.built(sample.comparison(), records, None)) == []
 
 
 def test_other_metrics_than_the_loss_are_left_out():
-    results = build_results(sample.comparison(), sample.records(), sample.timing())
-    assert seeded_differences("demo", results | {"metric": "accuracy"}) == []
+    results = sample.built(sample.comparison(), sample.records(), sample.timing())
+    assert seeded_differences("demo", replace(results, metric="accuracy")) == []
 
 
 def test_the_sentence_counts():

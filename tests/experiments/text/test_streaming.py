@@ -230,7 +230,7 @@ RUN = {"training.max_steps": 24, "training.budgets": [0.5, 1.0], "training.check
 
 def test_a_killed_run_ends_as_the_undisturbed_one(folders, tmp_path, monkeypatch):
     recipe = recipe_of(folders["shards"], RUN)
-    record = run_recipe(recipe, tmp_path / "a")
+    record = run_recipe(recipe, tmp_path / "a").to_json()
     opened, windows = [], streaming.BlockStream.windows
 
     def watched(self: Any, mark: Any) -> Any:
