@@ -63,7 +63,7 @@ class Request:
 
 def request_of(recipe: Recipe, model_max_length: int | None = None) -> Request:
     """The tokenizer that a recipe trains for itself; its texts are no longer than the recipe's blocks."""
-    is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
+    is_labelled = objective_class(recipe.objective.objective).labelled
     length = recipe.data.block_size if model_max_length is None else model_max_length
     return Request(recipe.tokenizer, recipe.data, length, recipe.labels if is_labelled else None)
 

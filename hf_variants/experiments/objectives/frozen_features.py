@@ -8,6 +8,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions as EncoderOutput
 
+from .base import unwrapped
+
 
 class PlayedEncoder(nn.Module):
     """Stands in place of an encoder and says what that said before."""
@@ -24,7 +26,7 @@ class PlayedEncoder(nn.Module):
 
 def play_features(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.Tensor:
     """The logits `(batch, labels)` of a model's head for an encoder's features."""
-    inner = model.module if hasattr(model, "module") else model  # DDP's wrapper
+    inner = unwrapped(model)
     hidden, pooled = (features.get(name) for name in FEATURES)
     inner.base_model.output = EncoderOutput(last_hidden_state=hidden, pooler_output=pooled)
     ids = torch.full(hidden.shape[:2], 1 if model_pad(inner) == 0 else 0, device=hidden.device)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checking import InputError
 from ..metrics import load_metric
 from ..text.corpora import Corpus
 from ..text.tokenizer import separator_id
+from .base import unwrapped
 
 EXAMPLES = 5  # answers that are kept in the record
 BATCH_SIZE = 32  # questions answered at a time
@@ -48,7 +49,12 @@ def pad_rows(rows: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> 
 
 def prediction_horizon(model: torch.nn.Module) -> int:
     """How far ahead a model predicts; also where it is wrapped by DDP or torch.compile."""
-    return getattr(getattr(model, "module", model).config, "prediction_horizon", 1)
+    return horizon_of(unwrapped(model).config)
+
+
+def horizon_of(config: PreTrainedConfig) -> int:
+    """How far ahead a model of this configuration predicts; of most there is nothing to say."""
+    return getattr(config, "prediction_horizon", 1)
 
 
 class CannotWriteError(InputError):
