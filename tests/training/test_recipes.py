@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Every file in training/recipes and training/comparisons is valid, and says what it is said to say."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -117,6 +118,7 @@ def built(recipe: Recipe) -> transformers.PreTrainedModel:
     """The recipe's model without memory for its weights. Arms and trials share their data."""
     own = ("name", "description", "model", "growth")
     parts = {name: part for name, part in recipe.to_dict().items() if name not in own}
+    recipe = dataclasses.replace(recipe, training=in_steps(recipe.training, 5_000))  # what stands in may be short
     setup = set_up(recipe, prepared_parts(json.dumps(parts | {"training": {"max_steps": 1}})))
     if setup.growing.stages:  # what all of them make of it
         model = setup.growing.at(len(setup.growing.stages))

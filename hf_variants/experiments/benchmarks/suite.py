@@ -294,7 +294,7 @@ def around_marks(path: Path) -> tuple[str, str]:
     try:
         document = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}") from None
+        raise InputError(f"{path}: {error.strerror if isinstance(error, OSError) else 'is not UTF-8'}") from None
     before, found, rest = document.partition(MARKS[0])
     _, ended, after = rest.partition(MARKS[1])
     if not (found and ended) or any(document.count(mark) > 1 for mark in MARKS):

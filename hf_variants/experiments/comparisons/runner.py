@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig
 
 from ...hub.export import changed_files, export_folder
 from ..checking import DivergedError, InputError
+from ..configs import prediction_horizon
 from ..engine.identity import BOOKKEEPING, identity, recipe_fingerprint
 from ..engine.new_model import check_head
 from ..engine.prepared import Prepared, prepare
@@ -29,7 +30,6 @@ from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_l
 from ..files import read_json, write_json
 from ..labelled.corpus import LabelledCorpus, skipped_rows
 from ..objectives.base import selected
-from ..objectives.generation import horizon_of
 from ..recipes.recipe import SECTIONS, Recipe, recipe_from_dict
 from ..reports.cards import architecture_file, model_card
 from ..reports.report import console_table, report_markdown
@@ -78,7 +78,7 @@ class Runner:
         horizons = {}
         for arm in self.comparison.arms:
             config = self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
-            horizons[arm] = horizon_of(config)
+            horizons[arm] = prediction_horizon(config)
             trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
             paths = [self._trial_path(arm, number) for number in range(len(trials))]
             for path, (_, recipe) in zip(paths, trials, strict=True):

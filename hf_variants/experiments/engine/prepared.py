@@ -18,11 +18,11 @@ import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
 from ..labelled.corpus import LabelledCorpus
 from ..objectives.base import Objective
 from ..objectives.evaluations import Evaluation, FixedEvaluation
-from ..objectives.generation import horizon_of
 from ..objectives.registry import build_objective, objective_class
 from ..recipes.recipe import Recipe
 from ..recipes.sections import DataArguments, TrainingArguments
@@ -155,7 +155,7 @@ class PreparedText:
 
     def for_model(self, config: PreTrainedConfig) -> "PreparedText":
         """The same with the objective as this model needs it. Raises InputError where blocks are too short for it."""
-        horizon, stride = horizon_of(config), self.data.eval_stride
+        horizon, stride = configs.prediction_horizon(config), self.data.eval_stride
         if horizon > self.data.block_size - (stride or 1):
             raise InputError(
                 f"data: block_size {self.data.block_size} is below prediction_horizon {horizon} + eval_stride "

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
 from ..recipes.sections import ObjectiveArguments
 from ..text.corpora import Corpus
@@ -19,7 +20,6 @@ from .base import IGNORED, Objective
 from .generation import (
     CannotWriteError,
     answer_questions,
-    horizon_of,
     opening,
     prediction_horizon,
     sample_texts,
@@ -55,7 +55,7 @@ class CausalLanguageModeling(Objective):
     def for_model(self, config: PreTrainedConfig) -> "CausalLanguageModeling":
         """This objective with the model's prediction horizon, which decides how many tokens of a batch count."""
         bound = copy.copy(self)
-        bound.horizon = horizon_of(config)
+        bound.horizon = configs.prediction_horizon(config)
         return bound
 
     def prepare(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], int]:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
 from ..metrics import load_metric
 from ..text.corpora import Corpus
@@ -49,12 +50,7 @@ def pad_rows(rows: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> 
 
 def prediction_horizon(model: torch.nn.Module) -> int:
     """How far ahead a model predicts; also where it is wrapped by DDP or torch.compile."""
-    return horizon_of(unwrapped(model).config)
-
-
-def horizon_of(config: PreTrainedConfig) -> int:
-    """How far ahead a model of this configuration predicts; of most there is nothing to say."""
-    return getattr(config, "prediction_horizon", 1)
+    return configs.prediction_horizon(unwrapped(model).config)
 
 
 class CannotWriteError(InputError):
