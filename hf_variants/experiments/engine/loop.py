@@ -68,9 +68,10 @@ class Progress:
     best_step: int = 0
     bad: int = 0  # evaluations in a row that brought no improvement
 
-    def __post_init__(self) -> None:
-        if isinstance(self.growth, dict):  # from a checkpoint
-            self.growth = GrowthState(**self.growth)
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Progress":
+        """What `asdict` made of it for a checkpoint."""
+        return cls(**values | {"growth": GrowthState(**values["growth"])})
 
 
 class Loop:
@@ -388,15 +389,15 @@ class Loop:
 
     def _restore(self, folder: Path) -> dict[str, Any]:
         state = read_state(folder)
-        stage = Progress(**state["progress"]).growth.stage
-        if stage != self.progress.growth.stage or not self.spread.is_whole:
-            self._install(self._load_whole(folder, stage))
+        progress = Progress.from_json(state["progress"])
+        if progress.growth.stage != self.progress.growth.stage or not self.spread.is_whole:
+            self._install(self._load_whole(folder, progress.growth.stage))
         else:
             load_weights(folder, self.plain_model)
         load_optimizer(folder, self.optimizer)
         spread_state(self.optimizer)
         load_random_state(folder, self.accelerator.process_index)
-        self.progress = Progress(**state["progress"])
+        self.progress = progress
         if state.get("stream") is not None:  # without it batches are the same, but a stream is read anew
             self.dataset.order.go_to(state["stream"])
         self.growing.before_step(self.plain_model, self.progress.growth, self.progress.step - 1)
