@@ -120,6 +120,6 @@ def _complete(splits: dict[str, list[str]], arguments: DataArguments) -> dict[st
     if "validation" not in splits:
         own = {name: texts for name, texts in splits.items() if name == "test"}
         splits = cut(splits.get("train", []), shares(arguments.split_fractions, own)) | own
-    if arguments.data_fraction < 1:
+    if arguments.data_fraction < 1 and "train" in splits:
         splits = splits | {"train": first_documents(splits["train"], arguments.data_fraction)}
     return {name: splits[name] for name in SPLITS if name in splits}
