@@ -50,7 +50,7 @@ $(ECOSYSTEM)/.installed: $(STAMP)
 	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[ecosystem]"
 	@touch $@
 
-test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers, DeepSpeed
+test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers
 	$(OFFLINE) OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest -q -m ecosystem tests/ecosystem
 
 # As above, and vLLM without its requirements: it names other builds of torch than the one that is there.

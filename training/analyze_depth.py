@@ -76,13 +76,15 @@ def analyze(options: argparse.Namespace, data: DataArguments) -> dict[str, Any]:
     for folder in [*options.models, *snapshots]:
         depth.check_folder(folder)
     corpus = load_corpus(data)
-    size = options.block_size, options.max_blocks
+    block_size, max_blocks = options.block_size, options.max_blocks
     about = {"name": corpus.name, "fingerprint": corpus.fingerprint, "split": "validation"}
     return {
         "schema": 1,
-        "models": {name: depth.analyze_model(folder, corpus, *size) for name, folder in models.items()},
+        "models": {
+            name: depth.analyze_model(folder, corpus, block_size, max_blocks) for name, folder in models.items()
+        },
         "over_training": {
-            name: depth.over_training(folder, corpus, *size)
+            name: depth.over_training(folder, corpus, block_size, max_blocks)
             for name, folder in zip(runs, options.snapshots, strict=True)
         },
         "data": about | {"max_blocks": options.max_blocks, "eval_seed": ObjectiveArguments().eval_seed},

@@ -19,7 +19,6 @@ A new case is a function with `@case` in a file of hf_variants/experiments/bench
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -145,10 +144,10 @@ def run_curve(about: dict[str, Any], options: argparse.Namespace) -> None:
 
 def about_this_run() -> dict[str, Any]:
     """The header of all results: when, on what, with which versions and commit (marked where files differ from it)."""
-    from hf_variants.experiments.machine.environment import environment
+    from hf_variants.experiments.machine.environment import environment, load_average
 
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    return {"date": now} | environment() | {"load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+    return {"date": now} | environment() | {"load_average": load_average()}
 
 
 @one_line_errors

@@ -133,8 +133,10 @@ def evaluate_plain(
     texts = load_split(data, options.split)
     if options.task == "answers":
         return evaluation.answers(model, tokenizer, texts, size, options.max_questions)
-    how = (options.stride, options.max_blocks, options.batch_size, not options.separate_documents)
-    return evaluation.language_model(model, tokenizer, texts, size, *how)
+    across = not options.separate_documents
+    return evaluation.language_model(
+        model, tokenizer, texts, size, options.stride, options.max_blocks, options.batch_size, across
+    )
 
 
 @one_line_errors

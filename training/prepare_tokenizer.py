@@ -37,7 +37,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model_max_length", type=int, help=length)
     recipe_flags(parser, {"data": TEXT_FIELDS, "tokenizer": FIELDS})
     options = parser.parse_args(argv)
-    if options.config is None and not hasattr(options, "tokenizer"):
+    if options.config is None and "tokenizer" not in options:
         parser.error("give --tokenizer, or a recipe with --config")
     return options
 

@@ -36,8 +36,6 @@ BASE = (
     "gru",
     "hub",
 )  # of hf_variants: what loads, checks and publishes models
-# Tried where they are there, or by whoever asks for them: the extra `ecosystem`.
-OPTIONAL = {"deepspeed"}
 
 
 def declared(requirements: Iterable[str]) -> set[str]:
@@ -72,7 +70,7 @@ def test_models_need_the_base_alone():
 def test_experiments_and_programs_need_the_extras_train_and_site_alone():
     """Each of them is imported, and each import is declared."""
     above = [ROOT / "hf_variants" / "experiments", ROOT / "hf_variants" / "growth", TRAINING]
-    needed = imported(above) - declared(PROJECT["dependencies"]) - OPTIONAL
+    needed = imported(above) - declared(PROJECT["dependencies"])
     assert needed == EXTRAS["train"] | EXTRAS["site"]
     assert EXTRAS["site"] == set(OF_SITE) and not EXTRAS["site"] & EXTRAS["train"]
 

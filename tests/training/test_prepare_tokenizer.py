@@ -322,6 +322,7 @@ WRONG = {
     "special": (lambda p: ROWS, ["--special_tokens", "[PAD]"], "wordpiece needs [UNK]"),
     "cleaning": (lambda p: ROWS, ["--clean", "url"], "cleaning: 'url'; allowed: lower_case"),
     "no train": (None, [], "has no train split; there are: validation"),
+    "part of no train": (None, ["--data_fraction", 0.5], "has no train split; there are: validation"),
     "empty train": (lambda p: "text,n\n,1\n", [], "the train split is empty"),
     "column": (lambda p: "body,n\nthe cat,1\n", [], "train.csv: no column 'text'; there are: body, n"),
     "encoding": (lambda p: b"text,n\nna\xefve,1\n", [], "train.csv: not UTF-8 at byte 9, in row 1"),

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checking import InputError
+from ..configs import most_positions
 from ..metrics import load_metric, summarise_scores
 from ..objectives.causal_lm import CausalLanguageModeling
 from ..objectives.evaluations import FixedEvaluation
@@ -56,7 +57,7 @@ def input_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wante
 
     Raises InputError where the model cannot read so many.
     """
-    positions = getattr(model.config, "max_position_embeddings", None)
+    positions = most_positions(model.config)
     if wanted is not None and positions is not None and wanted > positions:
         raise InputError(f"--block_size: {wanted}; allowed: up to the model's max_position_embeddings, {positions}")
     return wanted or min(positions or LONGEST, tokenizer.model_max_length, LONGEST)

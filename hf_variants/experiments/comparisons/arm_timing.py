@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 import torch
 
 from ..engine.fine_tuning import FineTuning
-from ..engine.growing import build_growing
-from ..engine.new_model import new_model
 from ..engine.optimizer import build_optimizer
 from ..engine.prepared import Prepared
+from ..engine.setup import set_up
 from ..machine.environment import default_device
 from ..machine.timing import Timed, precision_context, stages_in_one, time_models
-from ..models.build import build_config
 from ..recipes.recipe import Recipe
 from ..records import Timing
 
@@ -33,15 +31,13 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     A frozen encoder is timed as a whole. Its features are computed once for all steps, so that only what is said of
     inference and memory holds (`FROZEN`).
     """
-    task = prepared.config_settings(recipe.model.overrides)
-    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-    prepared = prepared.for_model(config)
-    growing = build_growing(recipe, prepared, config)
-    if growing is None:
-        models = {"": new_model(recipe, config, prepared)}
-        FineTuning(recipe.training, models[""]).freeze()
-    else:
+    setup = set_up(recipe, prepared)
+    prepared, growing = setup.prepared, setup.growing
+    if growing.stages:
         models = {f"@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}
+    else:
+        models = {"": setup.new_model()}
+        FineTuning(recipe.training, models[""]).freeze()
     size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
     tokens = prepared.sample(size, typical=True)
     tokens = int(tokens["attention_mask"].sum() if "attention_mask" in tokens else tokens["input_ids"].size)

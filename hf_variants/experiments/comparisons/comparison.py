@@ -160,7 +160,7 @@ def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
     """Arms differ in model and optimization; on other data, objectives or budgets they could not be compared."""
     recipe = comparison.recipe(arm, comparison.seeds[0])
     other = comparison.recipe(comparison.baseline, comparison.seeds[0])
-    is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
+    is_labelled = objective_class(recipe.objective.objective).labelled
     if is_labelled:  # a prediction per example: it may be read in any tokens, and cut at any length
         recipe.data.block_size = other.data.block_size
     for section in ("data", "objective") + (() if is_labelled else ("tokenizer",)):

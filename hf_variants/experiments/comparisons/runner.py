@@ -15,13 +15,13 @@ from transformers import PreTrainedConfig
 
 from ...hub.export import changed_files, export_folder
 from ..checking import DivergedError, InputError
+from ..configs import prediction_horizon
 from ..contract import read
-from ..engine.growing import build_growing
 from ..engine.identity import BOOKKEEPING, identity, recipe_fingerprint
 from ..engine.new_model import check_head
 from ..engine.prepared import Prepared, prepare
 from ..engine.run import run_recipe
-from ..engine.schedule import in_steps, plan
+from ..engine.setup import set_up
 from ..figures.architecture import has_figure, plot_architecture
 from ..figures.classification import TEXTS as FIGURES
 from ..figures.classification import drawn_figures, plot_classification
@@ -30,7 +30,6 @@ from ..figures.growth import drawn_plots, plot_growing
 from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from ..files import read_json, write_json
 from ..labelled.corpus import LabelledCorpus, skipped_rows
-from ..models.build import build_config
 from ..objectives.base import selected
 from ..recipes.recipe import SECTIONS, Recipe, recipe_from_dict
 from ..records import Floor, RunRecord, Settings, Timing, Trial
@@ -79,7 +78,7 @@ class Runner:
         horizons = {}
         for arm in self.comparison.arms:
             config = self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
-            horizons[arm] = getattr(config, "prediction_horizon", 1)
+            horizons[arm] = prediction_horizon(config)
             trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
             paths = [self._trial_path(arm, number) for number in range(len(trials))]
             for path, (_, recipe) in zip(paths, trials, strict=True):
@@ -108,16 +107,11 @@ class Runner:
         return [f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if isinstance(c, LabelledCorpus) and c.skipped]
 
     def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
-        prepared = self.prepared(recipe)
-        plan(in_steps(recipe.training, prepared.order(recipe.training).steps_per_epoch), recipe.data.block_size)
-        task = prepared.config_settings(recipe.model.overrides)
-        config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-        prepared.for_model(config)
-        check_head(recipe, prepared)
-        growing = build_growing(recipe, prepared, config)
-        if growing is not None:
-            growing.check(growing.fresh())
-        return config
+        setup = set_up(recipe, self.prepared(recipe))
+        check_head(recipe, setup.prepared)
+        if setup.growing.stages:
+            setup.growing.check(setup.growing.at(0))
+        return setup.config
 
     def check_records(self) -> None:
         """`check` for who runs nothing: compares the records of runs with their recipes, without reading any data."""

@@ -26,6 +26,7 @@ from ..models.missing import missing_weights
 from ..objectives.frozen_features import FEATURES, PlayedEncoder, play_features
 from ..recipes.sections import TrainingArguments
 from ..records import DataRecord, Mark
+from .prepared import Prepared
 from .prepared_examples import PreparedExamples
 
 PROBE = 16  # examples on which playing back is compared with the whole model
@@ -84,7 +85,7 @@ class FineTuning:
         if self.training.train == "lora":
             self._add_adapters()
 
-    def start(self, prepared: Any) -> Any:
+    def start(self, prepared: Prepared) -> Prepared:
         """Returns `prepared`, with features in place of text where a frozen encoder's are enough."""
         return self._play_back(prepared) if self.training.train == "frozen" else prepared
 
@@ -221,8 +222,8 @@ class FeatureReader:
         places = torch.arange(mask.shape[1], device=device) * mask
         column = places.argmax(1) if self.last else torch.zeros(len(mask), dtype=torch.long, device=device)
         found = {FEATURES[0]: hidden[torch.arange(len(mask), device=device), column][:, None].float().cpu().numpy()}
-        if getattr(output, "pooler_output", None) is not None:
-            found[FEATURES[1]] = output.pooler_output.float().cpu().numpy()
+        if output.get("pooler_output") is not None:
+            found[FEATURES[1]] = output["pooler_output"].float().cpu().numpy()
         return found
 
     @torch.no_grad()

@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from ..checking import InputError
-from .tables import ROW, Table
+from ..text.files import ROW
+from .tables import Table
 
 NAME, FRACTIONS, LICENSE = "builtin/docstrings", [0.6, 0.2, 0.2], "PSF-2.0"
 MASK, LONGEST, FEWEST_WORDS = "_", 300, 4

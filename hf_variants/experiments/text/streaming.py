@@ -28,6 +28,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..checking import InputError
 from ..recipes.sections import DataArguments, TrainingArguments
+from .blocks import Order
 from .streams import Documents
 from .tokenizer import document_parts, separator_id, tokenize_parts
 
@@ -253,7 +254,7 @@ class BlockStream:
         return Window(mark, rows)
 
 
-class StreamOrder:
+class StreamOrder(Order):
     """Which blocks make up step `step`, read from the stream; the counterpart of data.BlockOrder.
 
     Steps are asked for one after the other. Going back, without `go_to`, reads the stream from its beginning.

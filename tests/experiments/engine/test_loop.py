@@ -22,7 +22,7 @@ from hf_variants import growth
 from hf_variants.experiments.checking import DivergedError, InputError
 from hf_variants.experiments.engine import loop
 from hf_variants.experiments.engine import optimizer as optimizers
-from hf_variants.experiments.engine import run as run_module
+from hf_variants.experiments.engine import setup as setups
 from hf_variants.experiments.engine.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict
@@ -158,8 +158,8 @@ def test_a_bad_gradient_of_a_good_loss_reaches_no_weight(limit, tmp_path, monkey
         next(model.parameters()).register_hook(lambda gradient: gradient * math.inf)
         return model
 
-    build = run_module.new_model
-    monkeypatch.setattr(run_module, "new_model", spoil)
+    build = setups.new_model
+    monkeypatch.setattr(setups, "new_model", spoil)
     recipe = tiny_recipe(tmp_path, training={"max_grad_norm": limit})
     with pytest.raises(DivergedError, match="gradient norm is (nan|inf) at step 0"):
         run_recipe(recipe, tmp_path / "run")

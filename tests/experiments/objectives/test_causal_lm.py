@@ -17,7 +17,7 @@ from hf_variants.experiments.engine.identity import identity
 from hf_variants.experiments.engine.prepared import prepare
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.files import read_json
-from hf_variants.experiments.objectives.base import IGNORED
+from hf_variants.experiments.objectives.base import IGNORED, unwrapped
 from hf_variants.experiments.objectives.causal_lm import CausalLanguageModeling, bytes_per_token
 from hf_variants.experiments.objectives.generation import prediction_horizon
 from hf_variants.experiments.recipes.sections import ObjectiveArguments, TokenizerArguments
@@ -105,8 +105,16 @@ def test_position_t_predicts_token_t_plus_horizon(horizon):
 
 
 def test_the_horizon_is_found_under_wrappers():
-    assert prediction_horizon(Counter(3)) == prediction_horizon(SimpleNamespace(module=Counter(3))) == 3
-    assert prediction_horizon(SimpleNamespace(config=SimpleNamespace())) == 1
+    model = model_of("nanogpt", 8)
+    model.config.prediction_horizon = 3
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        spread = torch.nn.parallel.DistributedDataParallel(model)
+        wrapped = [model, spread, torch.compile(model), torch.compile(spread)]
+        assert all(unwrapped(each) is model and prediction_horizon(each) == 3 for each in wrapped)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert prediction_horizon(model_of("gpt2", 8)) == 1
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "nanogpt"])
