@@ -18,7 +18,7 @@ from hf_variants.experiments.recipes.shipped import COMPARISONS, find_file
 PROGRAMS = Path(__file__).parent
 EXAMPLES = (
     "hf-variants compare --config demo --output_dir runs/demo",
-    "accelerate launch training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo",
+    "accelerate launch -m hf_variants.training.compare --config demo --output_dir runs/demo",
 )
 
 

@@ -16,7 +16,7 @@ from hf_variants.experiments.recipes.shipped import RECIPES, find_file
 
 EXAMPLES = (
     "hf-variants train --config minbert_pydoc --output_dir runs/minbert --max_steps 200",
-    "accelerate launch training/train.py --config training/recipes/minbert_pydoc.yaml --output_dir runs/minbert",
+    "accelerate launch -m hf_variants.training.train --config minbert_pydoc --output_dir runs/minbert",
 )
 
 
