@@ -43,10 +43,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these cases (default: all)")
     parser.add_number("--rounds", int, Range(1), "measurements of each side", 21)
-    limit = (
-        "no further round of a case begins after so long, but for the first 3 (default: so that all cases take less "
-    )
-    parser.add_number("--max_seconds", float, Range(0), f"{limit}than a quarter of an hour on two cores)")
+    limit = "no further round of a case begins after so long, but for the first 3 (default: 15 minutes for all cases)"
+    parser.add_number("--max_seconds", float, Range(0), limit)
     parser.add_argument("--base", metavar="REV", help="compare our sides with those at this commit, branch or tag")
     parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
     parser.add_argument("--input", type=Path, metavar="JSON", help="take the results from there, and time nothing")

@@ -45,8 +45,12 @@ class OneLineParser(argparse.ArgumentParser):
         self._ranges[action.dest] = allowed
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse does; `parse_args` calls it. Raises InputError for a number beyond its range."""
-        options, rest = super().parse_known_args(args, namespace)
+        """As argparse does, which calls it for `parse_args`; `--batch-size` is `--batch_size`.
+
+        Raises InputError for a number beyond its range.
+        """
+        spelled = [_with_low_lines(argument) for argument in (sys.argv[1:] if args is None else args)]
+        options, rest = super().parse_known_args(spelled, namespace)
         for name, allowed in self._ranges.items():
             if getattr(options, name) is not None:
                 allowed.check(f"--{name}", getattr(options, name))
@@ -54,6 +58,13 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"command line: {message}")
+
+
+def _with_low_lines(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    return f"--{flag.replace('-', '_')}{equals}{value}"
 
 
 NOT_WRITABLE = (
