@@ -335,8 +335,16 @@ def test_numbers_without_a_declared_range_are_few():
 def test_flags_of_one_name_are_spelled_with_either_line():
     parser = OneLineParser()
     recipe_flags(parser)
-    given = parser.parse_args(["--batch-size", "3", "--no_random_phase", "--any_of", "--join_splits", "false"])
-    assert vars(given) == {"batch_size": 3, "random_phase": False, "any_of": True, "join_splits": False}
+    given = parser.parse_args(
+        ["--batch-size", "3", "--no-random_phase", "--language=a-b", "--any_of", "--join_splits", "false"]
+    )
+    assert vars(given) == {
+        "batch_size": 3,
+        "random_phase": False,
+        "language": "a-b",
+        "any_of": True,
+        "join_splits": False,
+    }
     with pytest.raises(InputError, match="'maybe'; allowed: true, yes, 1, false, no, 0"):
         parser.parse_args(["--any_of", "maybe"])
 
