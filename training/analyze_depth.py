@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.sections import DataArguments
 
@@ -32,15 +32,12 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, 
         "--split_fractions", nargs=3, type=float, help="as in the recipe, where the source has no splits"
     )
     parser.add_argument("--text_column", default="text", help="column that holds the text (default: text)")
-    parser.add_argument("--block_size", type=int, help="tokens per block (default: the model's longest sequence)")
-    parser.add_argument("--max_blocks", type=int, default=128, help="blocks that are looked at (default: 128)")
+    parser.add_number("--block_size", int, Range(2), "tokens per block (default: the model's longest sequence)")
+    parser.add_number("--max_blocks", int, Range(1), "blocks that are looked at", 128)
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for analysis.json and the plots")
     options = parser.parse_args(argv)
     if not options.models and not options.snapshots:
         raise InputError("command line: give --models, --snapshots or both")
-    check_range("--max_blocks", options.max_blocks, low=1)
-    if options.block_size is not None:
-        check_range("--block_size", options.block_size, low=2)
     given = {"split_fractions": options.split_fractions} if options.split_fractions else {}
     return options, DataArguments(dataset=options.data, text_column=options.text_column, **given)
 

@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range
 from hf_variants.experiments.files import claim_file, read_json, write_json
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
@@ -41,13 +41,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these cases (default: all)")
-    parser.add_argument("--rounds", type=int, default=21, help="measurements of each side (default: 21)")
-    parser.add_argument(
-        "--max_seconds",
-        type=float,
-        help="no further round of a case begins after so long, but for the first 3 (default: so that all cases take "
-        "less than a quarter of an hour on two cores)",
-    )
+    parser.add_number("--rounds", int, Range(1), "measurements of each side", 21)
+    limit = "no further round of a case begins after so long, but for the first 3 (default: 15 minutes for all cases)"
+    parser.add_number("--max_seconds", float, Range(0), limit)
     parser.add_argument("--base", metavar="REV", help="compare our sides with those at this commit, branch or tag")
     parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
     parser.add_argument("--input", type=Path, metavar="JSON", help="take the results from there, and time nothing")
@@ -56,9 +52,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--curve", type=Path, metavar="FOLDER", help="write context_curve.json and .png there, and time no case"
     )
     options = parser.parse_args(argv)
-    check_range("--rounds", options.rounds, low=1)
-    if options.max_seconds is not None:
-        check_range("--max_seconds", options.max_seconds, low=0)
     check_together(options)
     if options.output:
         claim_file(options.output, RESULTS)

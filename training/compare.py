@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from hf_variants.experiments.comparisons.runner import Runner
 
 PROGRAMS = Path(__file__).parent
+USAGE = "%(prog)s [-h] --config COMPARISON --output_dir FOLDER [--FIELD VALUE …]"
 EXAMPLES = (
     "hf-variants compare --config demo --output_dir runs/demo",
-    "accelerate launch training/compare.py --config training/comparisons/demo.yaml --output_dir runs/demo",
+    "accelerate launch -m hf_variants.training.compare --config demo --output_dir runs/demo",
 )
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's own options and the recipe's flags."""
-    parser = OneLineParser(__doc__, EXAMPLES)
+    parser = OneLineParser(__doc__, EXAMPLES, usage=USAGE)
     parser.add_argument("--config", required=True, help="comparison: a YAML file, or a name of `hf-variants recipes`")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the comparison")
     parser.add_argument("--records", type=Path, help="folder of the records (default: output_dir/records)")

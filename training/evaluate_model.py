@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range, check_range
 from hf_variants.experiments.recipes.labels import LabelArguments
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.sections import DataArguments
@@ -61,11 +61,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--answer_column", help="column of their answers")
     parser.add_argument("--pair_columns", nargs=3, default=["text_a", "text_b", "label"], metavar=("A", "B", "SCORE"),
                         help="sentence_similarity: two texts and their gold score")  # fmt: skip
-    parser.add_argument("--block_size", type=int, help="tokens read at once (default: as many as the model can)")
-    parser.add_argument("--stride", type=int, help="language_model: advance windows by so many tokens")
-    parser.add_argument("--max_blocks", type=int, help="language_model: only the first so many blocks")
-    parser.add_argument("--batch_size", type=int, default=16, help="blocks or texts per batch (default: 16)")
-    parser.add_argument("--max_questions", type=int, help="answers: only the first so many questions")
+    parser.add_number("--block_size", int, Range(2), "tokens read at once (default: as many as the model can)")
+    parser.add_number("--stride", int, Range(1), "language_model: advance windows by so many tokens")
+    parser.add_number("--max_blocks", int, Range(1), "language_model: only the first so many blocks")
+    parser.add_number("--batch_size", int, Range(1), "blocks or texts per batch", 16)
+    parser.add_number("--max_questions", int, Range(1), "answers: only the first so many questions")
     labels = parser.add_argument_group(
         "text_classification", "where the labels are, as in recipes; known of data that training cut into splits"
     )
@@ -76,11 +76,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     labels.add_argument("--any_of", action="store_true", help="one label: whether any of label_columns is 1")
     parser.add_argument("--separate_documents", action="store_true",
                         help="language_model: packed documents don't see each other")  # fmt: skip
-    options = parser.parse_args(argv)
-    for name in ("block_size", "max_blocks", "batch_size", "max_questions"):
-        if getattr(options, name) is not None:
-            check_range(f"--{name}", getattr(options, name), low=2 if name == "block_size" else 1)
-    return options
+    return parser.parse_args(argv)
 
 
 def classify(

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
 EXAMPLES = (
@@ -25,16 +25,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model_dir", required=True, help="folder of a model, or its Hub name")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub name")
     parser.add_argument("--prompt", nargs="+", metavar="TEXT", help="texts to reply to")
-    parser.add_argument("--tokens", type=int, default=200, help="decoders: write so many tokens (default: 200)")
-    parser.add_argument(
-        "--temperature", type=float, default=0.8, help="decoders: of sampling; 0: the most probable (default: 0.8)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="decoders: of sampling (default: 0)")
-    parser.add_argument("--top", type=int, default=5, help="masks and classes: show so many candidates (default: 5)")
-    options = parser.parse_args(argv)
-    for name, least in (("tokens", 1), ("temperature", 0), ("seed", 0), ("top", 1)):
-        check_range(f"--{name}", getattr(options, name), low=least)
-    return options
+    parser.add_number("--tokens", int, Range(1), "decoders: write so many tokens", 200)
+    parser.add_number("--temperature", float, Range(0), "decoders: of sampling; 0: the most probable", 0.8)
+    parser.add_number("--seed", int, Range(0), "decoders: of sampling", 0)
+    parser.add_number("--top", int, Range(1), "masks and classes: show so many candidates", 5)
+    return parser.parse_args(argv)
 
 
 def asked() -> Iterator[str]:

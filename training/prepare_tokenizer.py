@@ -17,6 +17,7 @@ from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from
 from hf_variants.experiments.recipes.sections import TEXT_FIELDS, DataArguments, TokenizerArguments
 from hf_variants.experiments.recipes.shipped import RECIPES, find_file
 
+USAGE = "%(prog)s [-h] (--config RECIPE | --dataset DATA --tokenizer KIND) --output_dir FOLDER [--FIELD VALUE …]"
 EXAMPLES = (
     "hf-variants prepare-tokenizer --dataset builtin/pydoc --tokenizer wordpiece --output_dir runs/tokenizer",
     "hf-variants prepare-tokenizer --config minbert_pydoc --vocab_size 2000 --output_dir runs/tokenizer",
@@ -26,7 +27,7 @@ FIELDS = ("vocab_size", "lowercase", "clean", "special_tokens")  # of a recipe's
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(__doc__, EXAMPLES)
+    parser = OneLineParser(__doc__, EXAMPLES, usage=USAGE)
     parser.add_argument(
         "--config", help="recipe (a file or a name) whose data and tokenizer are meant; flags override it"
     )

@@ -16,15 +16,16 @@ from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, rec
 from hf_variants.experiments.recipes.shipped import RECIPES, find_file
 from hf_variants.experiments.records import RunRecord
 
+USAGE = "%(prog)s [-h] --config RECIPE --output_dir FOLDER [--FIELD VALUE …]"
 EXAMPLES = (
     "hf-variants train --config minbert_pydoc --output_dir runs/minbert --max_steps 200",
-    "accelerate launch training/train.py --config training/recipes/minbert_pydoc.yaml --output_dir runs/minbert",
+    "accelerate launch -m hf_variants.training.train --config minbert_pydoc --output_dir runs/minbert",
 )
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, Recipe]:
     """The program's own options, and the recipe with flags laid over the file."""
-    parser = OneLineParser(__doc__, EXAMPLES)
+    parser = OneLineParser(__doc__, EXAMPLES, usage=USAGE)
     parser.add_argument("--config", required=True, help="recipe: a YAML file, or a name of `hf-variants recipes`")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the run")
     parser.add_argument("--push_to_hub", action="store_true", help="upload the exported folder at the end")

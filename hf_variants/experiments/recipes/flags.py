@@ -43,19 +43,14 @@ def add_flag(parser: argparse._ArgumentGroup, field: dataclasses.Field, hint: An
     elif kind is bool:
         how = {"type": _on_or_off, "nargs": "?", "const": True, "metavar": "true|false"}
     common = {"default": argparse.SUPPRESS, "dest": field.name, "help": help_of(field)}
-    parser.add_argument(*_spellings(field.name), **how, **common)
+    parser.add_argument(f"--{field.name}", **how, **common)
     if kind is bool and field.default is True:
-        parser.add_argument(
-            *_spellings(f"no_{field.name}"), action="store_false", **(common | {"help": "the opposite"})
-        )
+        common["help"] = f"the opposite of --{field.name}"
+        parser.add_argument(f"--no_{field.name}", action="store_false", **common)
 
 
 def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-def _spellings(name: str) -> list[str]:
-    return list(dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")))
 
 
 def help_of(field: dataclasses.Field) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ...hub.refusal import ExportError
-from ..checking import InputError, StoppedError
+from ..checking import InputError, Range, StoppedError
 
 TRACEBACK = "HF_VARIANTS_TRACEBACK"  # set to 1 in the environment: the traceback stands before the line
 # What the extra `train` installs, by the names of its modules.
@@ -34,9 +34,37 @@ class OneLineParser(argparse.ArgumentParser):
         epilog = "\n  ".join(("examples:", *examples)) if examples else None
         kwargs = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": epilog} | kwargs
         super().__init__(description=description, **kwargs)
+        self._ranges: dict[str, Range] = {}
+
+    def add_number(
+        self, flag: str, kind: type[int] | type[float], allowed: Range, about: str, default: float | None = None
+    ) -> None:
+        """Adds a flag for a number that is held to a range, which help shows."""
+        notes = str(allowed) if default is None else f"{allowed}; default: {default}"
+        action = self.add_argument(flag, type=kind, default=default, metavar="N", help=f"{about} [{notes}]")
+        self._ranges[action.dest] = allowed
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, which calls it for `parse_args`; `--batch-size` is `--batch_size`.
+
+        Raises InputError for a number beyond its range.
+        """
+        spelled = [_with_low_lines(argument) for argument in (sys.argv[1:] if args is None else args)]
+        options, rest = super().parse_known_args(spelled, namespace)
+        for name, allowed in self._ranges.items():
+            if getattr(options, name) is not None:
+                allowed.check(f"--{name}", getattr(options, name))
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"command line: {message}")
+
+
+def _with_low_lines(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    return f"--{flag.replace('-', '_')}{equals}{value}"
 
 
 NOT_WRITABLE = (

@@ -311,6 +311,20 @@ def test_a_declared_range_is_enforced_and_shown_by_help(section, field):
         recipe_from_dict(with_changes(**{section: {field.name: value}}))
 
 
+def test_a_program_s_number_is_held_to_its_range_which_help_shows():
+    parser = OneLineParser()
+    parser.add_number("--rounds", int, Range(1), "rounds", 21)
+    parser.add_number("--max_seconds", float, Range(0), "seconds")
+    assert vars(parser.parse_args([])) == {"rounds": 21, "max_seconds": None}
+    assert "rounds [from 1 up; default: 21]" in parser.format_help() and "[from 0 up]" in parser.format_help()
+    for flags, words in (
+        (["--rounds", "0"], "--rounds: 0; allowed: from 1"),
+        (["--max_seconds", "nan"], "nan; allowed"),
+    ):
+        with pytest.raises(InputError, match=words):
+            parser.parse_args(flags)
+
+
 def test_numbers_without_a_declared_range_are_few():
     """A new number says what it may be, or is named here."""
     numbers = {f.name for cls in SECTIONS.values() for f in dataclasses.fields(cls) if "int" in str(f.type)
@@ -321,8 +335,16 @@ def test_numbers_without_a_declared_range_are_few():
 def test_flags_of_one_name_are_spelled_with_either_line():
     parser = OneLineParser()
     recipe_flags(parser)
-    given = parser.parse_args(["--batch-size", "3", "--no_random_phase", "--any_of", "--join_splits", "false"])
-    assert vars(given) == {"batch_size": 3, "random_phase": False, "any_of": True, "join_splits": False}
+    given = parser.parse_args(
+        ["--batch-size", "3", "--no-random_phase", "--language=a-b", "--any_of", "--join_splits", "false"]
+    )
+    assert vars(given) == {
+        "batch_size": 3,
+        "random_phase": False,
+        "language": "a-b",
+        "any_of": True,
+        "join_splits": False,
+    }
     with pytest.raises(InputError, match="'maybe'; allowed: true, yes, 1, false, no, 0"):
         parser.parse_args(["--any_of", "maybe"])
 
