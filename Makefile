@@ -20,7 +20,7 @@ help: ## show this list
 
 # The two set-up commands. torch comes first and by itself: it is the big one, and whoever wants another build
 # of it (a CUDA version, say) replaces just that line. Every version is pinned by constraints.txt.
-$(STAMP): pyproject.toml setup.py constraints.txt
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"

@@ -28,9 +28,10 @@ Sources = dict[str, str]  # of modules, by their names
 @functools.cache
 def sources() -> Sources:
     """Return the source of every module of the package and of the programs."""
-    paths = [path for name in ("hf_variants", "hf_variants_command") for path in (ROOT / name).rglob("*.py")]
-    paths += (ROOT / "training").glob("*.py")
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8") for path in sorted(paths)}
+    paths = [*(ROOT / "hf_variants").rglob("*.py"), *(ROOT / "training").rglob("*.py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    names = [name.replace("training.command.", "hf_variants_command.") for name in names]  # as it is installed
+    return dict(sorted(zip(names, (path.read_text("utf-8") for path in paths), strict=True)))
 
 
 @functools.cache

@@ -23,7 +23,8 @@ else:
 from hf_variants.experiments.recipes.programs import OF_SITE, OF_TRAIN
 from tests.helpers.places import CARDS, ROOT, TRAINING
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 # Packages whose modules have other names.
 NAMES = {"huggingface-hub": "huggingface_hub", "markdown-it-py": "markdown_it", "pillow": "PIL", "pyyaml": "yaml",
          "scikit-learn": "sklearn"}  # fmt: skip
@@ -80,7 +81,7 @@ def test_what_programs_name_as_missing_is_what_the_extra_installs():
 
 
 def test_the_command_needs_python_alone():
-    assert imported([ROOT / "hf_variants_command"]) == set()
+    assert imported([TRAINING / "command"]) == set()
 
 
 def test_whoever_develops_has_it_all():
@@ -88,9 +89,11 @@ def test_whoever_develops_has_it_all():
     assert "hf_variants[site]" in dev and "hf_variants[train]" in site
 
 
-def test_every_folder_of_modules_is_a_package_that_is_found():
+def test_every_folder_of_modules_is_a_package_that_is_installed():
     packages = {path.parent for path in (ROOT / "hf_variants").rglob("__init__.py")}
     assert {path.parent for path in (ROOT / "hf_variants").rglob("*.py")} == packages
+    names = [".".join(path.relative_to(ROOT).parts) for path in packages]
+    assert sorted(SETUPTOOLS["packages"]) == sorted([*names, *SETUPTOOLS["package-dir"]])
 
 
 @pytest.mark.slow
@@ -98,16 +101,16 @@ def test_every_folder_of_modules_is_a_package_that_is_found():
 def test_the_wheel_holds_programs_recipes_and_what_show_reads(tmp_path):
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "records", "*.png")
-    for name in ("hf_variants", "hf_variants_command", "training", "model_cards"):
+    for name in ("hf_variants", "training", "model_cards"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(copy)]
     subprocess.run(pip, check=True)
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     programs = {f"hf_variants/training/{path.relative_to(TRAINING)}" for path in TRAINING.rglob("*.*")
-                if path.suffix in (".py", ".yaml")}  # fmt: skip
+                if path.suffix in (".py", ".yaml") and path.parent.name != "command"}  # fmt: skip
     reports = {f"hf_variants/model_cards/{path.relative_to(CARDS)}" for path in CARDS.rglob("report.md")}
     templates = {str(path.relative_to(ROOT)) for path in (ROOT / "hf_variants").rglob("*.txt")}
     assert programs | reports | templates | {"hf_variants_command/main.py", "hf_variants/py.typed"} <= held

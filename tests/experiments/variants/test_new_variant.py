@@ -31,7 +31,7 @@ QUICK = {"max_steps": 2, "max_epochs": None, "warmup_steps": 1, "budgets": [1.0]
          "early_stopping": None}  # fmt: skip
 BRIEF = {"samples": 1, "sample_tokens": 4, "answer_questions": 4}
 OF_EACH = pytest.mark.parametrize("baseline", FAMILIES)
-PARTS = ("hf_variants", "hf_variants_command", "training", "tests")
+PARTS = ("hf_variants", "training", "tests")
 
 
 @pytest.fixture(scope="module")
