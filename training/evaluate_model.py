@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
-    from hf_variants.experiments.figures.classification import TEXTS as FIGURES
+    from hf_variants.experiments.figures.classification import CAPTIONS as FIGURES
     from hf_variants.experiments.files import claim_file, write_json
     from hf_variants.experiments.machine.environment import environment
 

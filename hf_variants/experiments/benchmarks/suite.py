@@ -157,7 +157,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """A model's inputs `(batch, seq)`, and the gradient of its last hidden state `(batch, seq, hidden)`."""
 
     inputs: dict[str, torch.Tensor]
@@ -170,7 +170,7 @@ def random_ids(config: Any, rows: int, length: int) -> torch.Tensor:
     return torch.randint(1, config.vocab_size, (rows, length), generator=generator).to(DEVICE)
 
 
-def random_batch(config: Any, rows: int, length: int, padded: bool) -> Batch:
+def random_batch(config: Any, rows: int, length: int, padded: bool) -> TokenBatch:
     """Random ids and gradient; where `padded`, the rows end at different places and a mask says so."""
     inputs = {"input_ids": random_ids(config, rows, length)}
     if padded:
@@ -178,10 +178,10 @@ def random_batch(config: Any, rows: int, length: int, padded: bool) -> Batch:
         inputs["attention_mask"] = (torch.arange(length) < ends[:, None]).long().to(DEVICE)
     # Random, because the mean of the squares, say, is the same for whatever a LayerNorm returns: no gradient at all.
     gradient = torch.randn(rows, length, config.hidden_size, generator=torch.Generator().manual_seed(2))
-    return Batch(inputs, gradient.to(DEVICE))
+    return TokenBatch(inputs, gradient.to(DEVICE))
 
 
-def forward_backward(model: nn.Module, batch: Batch) -> torch.Tensor:
+def forward_backward(model: nn.Module, batch: TokenBatch) -> torch.Tensor:
     """One forward and backward pass; returns the last hidden state `(batch, seq, hidden)`.
 
     The optimizer's update is left out: it is the same on both sides, and would only hide their difference.
@@ -201,12 +201,12 @@ def with_method(model: nn.Module, kind: type[nn.Module], name: str, function: Ca
     return changed
 
 
-def trained(model: nn.Module, batch: Batch) -> Callable[[], Any]:
+def trained(model: nn.Module, batch: TokenBatch) -> Callable[[], Any]:
     """The work of one side: a training step without the update, dropout on."""
     return lambda: forward_backward(model.train(), batch)
 
 
-def assert_same(ours: nn.Module, reference: nn.Module, batch: Batch, exact: bool = False) -> None:
+def assert_same(ours: nn.Module, reference: nn.Module, batch: TokenBatch, exact: bool = False) -> None:
     """Raises DifferentError unless outputs on real tokens and all gradients agree, with dropout off.
 
     Allowed is what `assert_close` and `assert_same_gradients` allow; nothing where `exact`.

@@ -23,9 +23,9 @@ from ..engine.prepared import Prepared, prepare
 from ..engine.run import run_recipe
 from ..engine.setup import set_up
 from ..figures.architecture import has_figure, plot_architecture
-from ..figures.classification import TEXTS as FIGURES
+from ..figures.classification import CAPTIONS as FIGURES
 from ..figures.classification import drawn_figures, plot_classification
-from ..figures.growth import TEXTS as GROWTH_PLOTS
+from ..figures.growth import CAPTIONS as GROWTH_PLOTS
 from ..figures.growth import drawn_plots, plot_growing
 from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from ..files import read_json, write_json
@@ -43,7 +43,7 @@ from ..results.wording import unsteady_note
 from .arm_timing import quiet_run
 from .comparison import Comparison
 from .floor import floor_record
-from .folder import FLOOR, check_comparison, copy_present
+from .folder import FLOOR_RECORD, check_comparison, copy_present
 from .pairs import PAIRS, read_pairs, update_pairs
 from .tuning import trial_recipes, with_choice
 
@@ -242,7 +242,7 @@ class Runner:
 
     def write_floor(self, say: Callable[[str], None] = print) -> None:
         """The comparison's floor, where it has one and no record of it is there."""
-        path = self.records / FLOOR
+        path = self.records / FLOOR_RECORD
         if not self.comparison.floor or path.exists():
             return
         say("the floor: TF-IDF and logistic regression")
@@ -267,7 +267,10 @@ class Runner:
 
     def results(self) -> Results:
         """Everything that the finished runs say. Raises InputError where they cannot be compared."""
-        own, timing, floor, pairs = self.comparison, *(self.records / name for name in ("timing.json", FLOOR, PAIRS))
+        own, timing, floor, pairs = (
+            self.comparison,
+            *(self.records / name for name in ("timing.json", FLOOR_RECORD, PAIRS)),
+        )
         try:
             return build_results(
                 own.compared(),

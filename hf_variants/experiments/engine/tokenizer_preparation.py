@@ -33,7 +33,7 @@ from ..text.tokenizer import tokenize_chunks
 from ..text.tokenizer_training import TRAINED, train_tokenizer
 from .record import TOKENIZER_RECORD, differing_keys
 
-SCHEMA = 1
+TOKENIZER_SCHEMA = 1
 BATCH = 16  # chunks of text that are tokenized at a time
 
 
@@ -84,7 +84,11 @@ def prepare_tokenizer(request: Request, folder: Path) -> dict[str, Any]:
     text = _Observed(stream.documents("train"), train)
     tokenizer = train_tokenizer(request.tokenizer, text, request.model_max_length)
     asked = {"tokenizer": request.tokenizer.tokenizer, "vocab_size_asked": request.tokenizer.vocab_size}
-    record = {"schema": SCHEMA} | asked | {"vocab_size": len(tokenizer), "data_fraction": request.data.data_fraction}
+    record = (
+        {"schema": TOKENIZER_SCHEMA}
+        | asked
+        | {"vocab_size": len(tokenizer), "data_fraction": request.data.data_fraction}
+    )
     record |= {"request": request.to_dict(), "train": train.to_dict()}
     record["validation"] = measure(tokenizer, TrainingText(stream.documents("validation")), validation)
     record["environment"] = environment()

@@ -18,24 +18,24 @@ from .plots import INK, arm_style, line_style, new_figure, save_figure, tidy_axi
 PRECISION_RECALL, RELIABILITY, CONFUSION = "precision_recall.png", "reliability.png", "confusion.png"
 
 
-TEXTS = {
+CAPTIONS = {
     PRECISION_RECALL: "Precision against recall on test",
     RELIABILITY: "How often what is said with a probability is so",
     CONFUSION: "True against predicted classes of the baseline",
 }
 
 
-FLOOR = "TF-IDF floor"
+FLOOR_LABEL = "TF-IDF floor"
 
 
-Table = Mapping[str, Any]  # columns of one figure by their names, or rows of counts
+Columns = Mapping[str, Any]  # columns of one figure by their names, or rows of counts
 
 
-def figure_tables(results: Results, name: str) -> dict[str, Table]:
+def figure_tables(results: Results, name: str) -> dict[str, Columns]:
     """By arm (and of the floor) the table of one figure, of the published weights; those that have one."""
     found = {arm: row.classification for arm, row in results.arms.items() if row.classification is not None}
     if results.floor is not None:
-        found[FLOOR] = results.floor.classification
+        found[FLOOR_LABEL] = results.floor.classification
     return {arm: about.curves[name] for arm, about in found.items() if about.curves.get(name)}
 
 
@@ -58,7 +58,7 @@ def plot_classification(results: Results, folder: Path) -> None:
         plot_confusion(figure_tables(results, "confusion")[baseline], names, folder / CONFUSION, title=baseline)
 
 
-def plot_evaluation(curves: Mapping[str, Table], label_names: Sequence[str], name: str, folder: Path) -> None:
+def plot_evaluation(curves: Mapping[str, Columns], label_names: Sequence[str], name: str, folder: Path) -> None:
     """The same for one model's tables, under its name."""
     if "precision_recall" in curves:
         plot_precision_recall({name: curves["precision_recall"]}, folder / PRECISION_RECALL)
@@ -68,7 +68,7 @@ def plot_evaluation(curves: Mapping[str, Table], label_names: Sequence[str], nam
         plot_confusion(curves["confusion"], label_names, folder / CONFUSION)
 
 
-Tables = Mapping[str, Table]
+Tables = Mapping[str, Columns]
 
 
 _MANY = 10  # classes, above which a confusion matrix has no room for percentages
@@ -118,7 +118,7 @@ def plot_reliability(arms: Tables, path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def _draw_bins(above: Axes, below: Axes, table: Table, style: dict[str, Any]) -> None:
+def _draw_bins(above: Axes, below: Axes, table: Columns, style: dict[str, Any]) -> None:
     mean, observed = ([value for value in table[name] if value is not None] for name in ("probability", "observed"))
     above.plot(mean, observed, linewidth=1.2, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7, **style)
     share = np.asarray(table["share"])

@@ -20,13 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ..results.contracts import Arm, LayerGradients, Results, Stage
+from ..results.contracts import Arm, GrowthStage, LayerGradients, Results
 from ..results.wording import short_count
 from .plots import CURVES, INK, arm_style, save_figure, tidy_axis
 
 GROWTH = "growth.png"
 LAYER_GRADIENTS = "layer_gradients.png"
-TEXTS = {GROWTH: "Loss around each growth", LAYER_GRADIENTS: "Gradient norm of each layer"}
+CAPTIONS = {GROWTH: "Loss around each growth", LAYER_GRADIENTS: "Gradient norm of each layer"}
 
 _PER_ROW = 3
 _PANEL = (4.2, 3.2)  # inches
@@ -53,7 +53,7 @@ def drawn_plots(results: Results) -> list[str]:
         GROWTH: growing_arms(results) and results.metric == "loss",
         LAYER_GRADIENTS: arms_with_gradients(results),
     }
-    return [name for name in TEXTS if has[name]]
+    return [name for name in CAPTIONS if has[name]]
 
 
 def plot_growing(results: Results, folder: Path) -> list[Path]:
@@ -131,12 +131,12 @@ def through_growths(row: Arm) -> tuple[list[float], list[float]]:
     return tokens, losses
 
 
-def _at_once(stage: Stage) -> bool:
+def _at_once(stage: GrowthStage) -> bool:
     first, last = stage.tokens_range
     return first == last
 
 
-def _draw_growth(axis: Axes, stage: Stage, color: str) -> None:
+def _draw_growth(axis: Axes, stage: GrowthStage, color: str) -> None:
     at, before, after = stage.tokens, stage.loss_before, stage.loss_after
     if not _at_once(stage):
         axis.plot(stage.tokens_range, [before] * 2, color=color, linewidth=1.0, linestyle=":", zorder=4)

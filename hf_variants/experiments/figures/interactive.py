@@ -30,7 +30,7 @@ from .plots import (
 
 Figure = dict[str, Any]
 Drawn = tuple[str, Arm, str, str]  # an arm's name, its results, colour, plotly's name of its marker
-Part = Callable[[Results, Drawn, Clock], list[go.Scatter]]
+Traces = Callable[[Results, Drawn, Clock], list[go.Scatter]]
 
 SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",
@@ -108,7 +108,7 @@ def _with_unit(results: Results) -> str:
 
 
 def _curves_view(
-    results: Results, clocks: Mapping[str, Clock], parts: Sequence[Part], what: str, y_title: str, x_title: str
+    results: Results, clocks: Mapping[str, Clock], parts: Sequence[Traces], what: str, y_title: str, x_title: str
 ) -> dict[str, Any]:
     """All arms that a clock (tokens -> what is on the x axis) is known of."""
     traces = []

@@ -13,11 +13,11 @@ from typing import Any
 
 from ..checking import InputError
 from ..recipes.sections import DataArguments
-from ..text.files import LINE, TEXTS, Row, Rows, numbered_lines, suffix_of, table_rows
+from ..text.files import LINE, TEXT_SUFFIXES, Row, Rows, numbered_lines, suffix_of, table_rows
 from ..text.sources import download, find_local, hub_rows, hub_tables, is_url
 from ..text.split_files import LABELS, split_files
 
-MARK, MARKED = " ||| ", ("label", "text")
+SEPARATOR, MARKED = " ||| ", ("label", "text")
 
 
 @dataclass
@@ -73,7 +73,7 @@ def read_tables(arguments: DataArguments, columns: Sequence[str]) -> tuple[dict[
 
 def read_table(path: Path, columns: Sequence[str]) -> Table:
     """The rows of one file, with those of `columns` that it has. Raises InputError."""
-    if suffix_of(path) in TEXTS:
+    if suffix_of(path) in TEXT_SUFFIXES:
         return table_of(Rows(str(path), LINE, MARKED, _read_marked(path), list(MARKED)), columns)
     return table_of(table_rows(path, columns, complete=False), columns)
 
@@ -91,10 +91,11 @@ def table_of(rows: Rows, columns: Sequence[str]) -> Table:
 
 def _read_marked(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in numbered_lines(path):
-        label, mark, text = line.partition(MARK)
+        label, mark, text = line.partition(SEPARATOR)
         if not mark:
             raise InputError(
-                f"{path}: {LINE.format(number)}: no '{MARK}'; a text file of labelled data has lines `label ||| text`"
+                f"{path}: {LINE.format(number)}: no '{SEPARATOR}'; a text file of labelled data has lines "
+                "`label ||| text`"
             )
         yield number, (label, text)
 

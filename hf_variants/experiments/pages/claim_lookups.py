@@ -26,7 +26,7 @@ from ..tables import number
 from .sources import NotMeasuredError, Sources
 
 Lookup = Mapping[str, Any]  # of the claims file: the name of a function here, and its arguments
-Measured = Any  # the content of a JSON file that is no comparison's
+Content = Any  # the content of a JSON file that is no comparison's
 
 BESIDE = "beside whatever else ran"
 COSTS: dict[str, tuple[Callable[[Arm], float | None], str, str, int]] = {
@@ -282,36 +282,36 @@ def depth(sources: Sources, comparison: str, arm: str, of: str) -> str:
     return f"{arm}: {DEPTH[of](analysis, arm)}"
 
 
-def _lesions(analysis: Measured, arm: str) -> str:
+def _lesions(analysis: Content, arm: str) -> str:
     lesions = analysis["models"][arm]["lesions"]
     words = ", ".join(f"{loss - lesions['intact']:+.2f} (layer {name})" for name, loss in lesions["layers"].items())
     return f"leaving out a layer changes the {analysis['data']['split']} loss of {lesions['intact']:.3f} by {words}"
 
 
-def _gates(analysis: Measured, arm: str) -> str:
+def _gates(analysis: Content, arm: str) -> str:
     openings = {name: row["transform"]["by_class"] for name, row in analysis["models"][arm]["openings"].items()}
     words = ", ".join(f"{row['masked']:.2f} and {row['not masked']:.2f} ({name})" for name, row in openings.items())
     return f"gates are open, on masked and on other tokens, {words}"
 
 
-def _lens(analysis: Measured, arm: str) -> str:
+def _lens(analysis: Content, arm: str) -> str:
     losses = analysis["models"][arm]["iterative_estimation"]["lens_loss"]
     return f"the loss read off before the first and after each layer is {', '.join(f'{loss:.2f}' for loss in losses)}"
 
 
-def _in_training(analysis: Measured, arm: str) -> str:
+def _in_training(analysis: Content, arm: str) -> str:
     stages = next(rows for name, rows in analysis["over_training"].items() if name.startswith(f"{arm}/"))
     first, last = stages[0], stages[-1]
     words = ", ".join(f"{_lesion(first, name)} → {_lesion(last, name)} ({name})" for name in last["openings"])
     return f"leaving out a sublayer changes the loss, at step {first['step']:,} → {last['step']:,}, by {words}"
 
 
-def _lesion(stage: Measured, sublayer: str) -> str:
+def _lesion(stage: Content, sublayer: str) -> str:
     change = stage["lesions"]["sublayers"][sublayer] - stage["lesions"]["intact"]
     return f"{round(change, 2) + 0.0:+.2f}"  # no -0.00
 
 
-DEPTH: dict[str, Callable[[Measured, str], str]] = {
+DEPTH: dict[str, Callable[[Content, str], str]] = {
     "lesions": _lesions, "gates": _gates, "lens": _lens, "in_training": _in_training
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ DOCUMENTS = {
 
 
 @dataclass(frozen=True)
-class Part:
+class GeneratedPart:
     """A generated part of a document: the document's path from the root of a clone, the part's name, its text."""
 
     document: str
@@ -38,7 +38,7 @@ class Part:
     text: str
 
 
-def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[Part]:
+def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[GeneratedPart]:
     """The generated parts of the documents of a clone, from the results in its `folder`.
 
     Raises InputError where one of them has nothing to show.
@@ -49,21 +49,21 @@ def generated_parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[
         raise InputError(f"{folder}: {error}, and a document shows them") from None
 
 
-def _parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[Part]:
+def _parts(root: Path, folder: Path, entries: Sequence[Entry]) -> list[GeneratedPart]:
     sources = Sources(folder)
     published = [entry.name for entry in entries if entry.published]
     recipes = root / "training" / "recipes"
     return [
-        Part(FIRST, "verdicts", verdict_table(sources, folder.name)),
-        Part(FIRST, "seeds", seeds_text(sources, published)),
-        Part(FIRST, "demo", f"```text\n{console_table(sources.comparison('demo'))}\n```"),
-        Part(TRAINING, "recipes", recipes_table(recipes, entries, sources, f"../{folder.name}")),
-        Part(TRAINING, "comparisons", comparisons_table(entries, sources, f"../{folder.name}")),
-        Part(SPEED, benchmark.MARK, benchmark.markdown(sources.measurement("speed/benchmark.json"))),
+        GeneratedPart(FIRST, "verdicts", verdict_table(sources, folder.name)),
+        GeneratedPart(FIRST, "seeds", seeds_text(sources, published)),
+        GeneratedPart(FIRST, "demo", f"```text\n{console_table(sources.comparison('demo'))}\n```"),
+        GeneratedPart(TRAINING, "recipes", recipes_table(recipes, entries, sources, f"../{folder.name}")),
+        GeneratedPart(TRAINING, "comparisons", comparisons_table(entries, sources, f"../{folder.name}")),
+        GeneratedPart(SPEED, benchmark.MARK, benchmark.markdown(sources.measurement("speed/benchmark.json"))),
     ]
 
 
-def document_differences(root: Path, parts: Sequence[Part]) -> list[str]:
+def document_differences(root: Path, parts: Sequence[GeneratedPart]) -> list[str]:
     """A line for every part that is not what it should be. Raises InputError where a document or its marks miss."""
     lines = []
     for part in parts:
@@ -73,7 +73,7 @@ def document_differences(root: Path, parts: Sequence[Part]) -> list[str]:
     return lines
 
 
-def write_documents(root: Path, parts: Sequence[Part]) -> list[str]:
+def write_documents(root: Path, parts: Sequence[GeneratedPart]) -> list[str]:
     """Brings the parts up to date; returns the documents that changed. Raises InputError as above."""
     before = {part.document: read_document(root / part.document) for part in parts}
     after = dict(before)

@@ -13,7 +13,7 @@ from ..results.wording import OWN_BUDGET, summary_text, view_words
 from ..tables import markdown_table, number, present_columns
 from .sources import Sources
 
-Published = Results | Overview
+AnyResults = Results | Overview
 
 _INTRODUCTION = """# Results
 
@@ -68,11 +68,11 @@ def front_page(entries: Sequence[Entry], sources: Sources) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _index_row(entry: Entry, results: Published) -> list[str]:
+def _index_row(entry: Entry, results: AnyResults) -> list[str]:
     return [f"[{entry.name}](#{entry.name})", results.question, "<br>".join(verdict_lines(results))]
 
 
-def verdict_lines(results: Published) -> list[str]:
+def verdict_lines(results: AnyResults) -> list[str]:
     """Per view which arms (or in which cells arms) are better, worse, or no different, in words."""
     lines = []
     for view in VIEWS:
@@ -87,29 +87,29 @@ def verdict_lines(results: Published) -> list[str]:
     return lines or ["nothing to compare yet"]
 
 
-def _cells(results: Published) -> Mapping[str, Results | Cell]:
+def _cells(results: AnyResults) -> Mapping[str, Results | Cell]:
     """The cells by their names; a comparison without cells is one that has no name."""
     return results.cells if isinstance(results, Overview) else {"": results}
 
 
-def _left_out(results: Published, view: str) -> list[str]:
+def _left_out(results: AnyResults, view: str) -> list[str]:
     """The cells that have no test in a view."""
     cells = _cells(results).items()
     return [name for name, cell in cells if name and all(test.view != view for test in cell.tests)]
 
 
-def _only_arm(results: Published) -> str:
+def _only_arm(results: AnyResults) -> str:
     """The arm that is compared in every cell, where it is always the same one; cells then stand for it."""
     arms = {arm for name, cell in _cells(results).items() if name for arm in challengers(cell)}
     return f", {arms.pop()} in cells" if len(arms) == 1 else ""
 
 
-def _at(results: Published, view: str) -> str:
+def _at(results: AnyResults, view: str) -> str:
     units = [cell.budget_unit for cell in _cells(results).values()]
     return view_words(view, units[0] if units else "tokens")
 
 
-def _main_rows(results: Published, view: str) -> list[tuple[str, Test]]:
+def _main_rows(results: AnyResults, view: str) -> list[tuple[str, Test]]:
     """What is compared in a view, and the test at the largest budget: arms, or where there are cells, arms by cell."""
     single, found = bool(_only_arm(results)), []
     for name, cell in _cells(results).items():
@@ -122,7 +122,7 @@ def _main_rows(results: Published, view: str) -> list[tuple[str, Test]]:
 # ---- one comparison ------------------------------------------------------------------------------------------------
 
 
-def _section(entry: Entry, results: Published) -> str:
+def _section(entry: Entry, results: AnyResults) -> str:
     has_cells = isinstance(results, Overview)
     lines = verdict_lines(results) + ([] if has_cells else _beside(results))
     parts = [f"## {entry.name}", results.question, "\n".join(f"* {line}" for line in lines), _missing(results)]
@@ -141,7 +141,7 @@ def _beside(results: Results) -> list[str]:
     return [sentence.text for sentence in sentences]
 
 
-def _missing(results: Published) -> str:
+def _missing(results: AnyResults) -> str:
     if isinstance(results, Overview):
         missing = [f"{cell} ({', '.join(runs)})" for cell, runs in results.missing.items()]
     else:

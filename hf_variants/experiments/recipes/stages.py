@@ -99,10 +99,10 @@ class Stage:
         return self.operation == "unfreeze"
 
 
-Part = TypeVar("Part", Plateau, Lora, Stage)
+Section = TypeVar("Part", Plateau, Lora, Stage)
 
 
-def _part(cls: type[Part], content: dict[str, Any] | None, where: str) -> Part | None:
+def _part(cls: type[Section], content: dict[str, Any] | None, where: str) -> Section | None:
     if content is None:
         return None
     refuse_unknown(content, [field.name for field in fields(cls)], f"growth.stages: {where}")

@@ -36,7 +36,7 @@ from .variant_texts import formula, summary
 WEIGHTS_LICENSE = "mit"
 ARCHITECTURE = "architecture"
 _PLOTS = {LOSS_CURVES: "Loss against training tokens", COST_QUALITY: "Final quality against cost"}
-_PLOTS |= growth_plots.TEXTS | classification_figures.TEXTS
+_PLOTS |= growth_plots.CAPTIONS | classification_figures.CAPTIONS
 
 
 def model_card(results: Results, arm: str, plots: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ A section is there only where `results.json` holds what it shows.
 
 from collections.abc import Mapping, Sequence
 
-from ..figures.classification import FLOOR, TEXTS, drawn_figures
+from ..figures.classification import CAPTIONS, FLOOR_LABEL, drawn_figures
 from ..records import Classification, ExampleInterval, Pair
 from ..results.contracts import Arm, Results
 from ..results.wording import interval_text
@@ -40,12 +40,12 @@ def report_sections(results: Results) -> list[str]:
     if not rows:
         return []
     if results.floor is not None:
-        rows[FLOOR] = results.floor.classification
+        rows[FLOOR_LABEL] = results.floor.classification
     parts = ["## Classification", intervals_table(rows), _INTERVALS_NOTE]
     parts += [_FLOOR_NOTE] if results.floor else []
     parts += [_pairs_table(results.pairs), _PAIRS_NOTE] if results.pairs else []
     parts += ["\n".join(f"* {arm}: {_training(row)}." for arm, row in results.arms.items())]
-    return parts + [f"![{TEXTS[name]}]({name})" for name in drawn_figures(results)]
+    return parts + [f"![{CAPTIONS[name]}]({name})" for name in drawn_figures(results)]
 
 
 def card_sections(results: Results, arm: str) -> list[str]:

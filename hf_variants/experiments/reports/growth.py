@@ -6,9 +6,9 @@ A section is there only where `results.json` holds what it shows.
 
 from collections.abc import Mapping, Sequence
 
-from ..figures.growth import GROWTH, LAYER_GRADIENTS, TEXTS, arms_with_gradients, drawn_plots, growing_arms
+from ..figures.growth import CAPTIONS, GROWTH, LAYER_GRADIENTS, arms_with_gradients, drawn_plots, growing_arms
 from ..records import Receipt
-from ..results.contracts import LayerGradients, NoSpeedup, PooledCounts, Results, Speedup, Stage
+from ..results.contracts import GrowthStage, LayerGradients, NoSpeedup, PooledCounts, Results, Speedup
 from ..results.secondary import early_and_late, ratio_text
 from ..results.speedup import AT_MOST, LATER, NOT_REACHED, REACHED, SOONER
 from ..results.wording import format_p, short_count
@@ -61,7 +61,7 @@ def growth_table(results: Results, arms: Sequence[str]) -> str:
     return markdown_table(*present_columns(header, rows))
 
 
-def _growth_row(arm: str, stage: Stage, seeds: int) -> list[str]:
+def _growth_row(arm: str, stage: GrowthStage, seeds: int) -> list[str]:
     receipt = stage.receipt
     which = str(stage.stage) + (f" ({stage.seeds} of {seeds} seeds)" if stage.seeds < seeds else "")
     return [
@@ -72,7 +72,7 @@ def _growth_row(arm: str, stage: Stage, seeds: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _when(stage: Stage) -> str:
+def _when(stage: GrowthStage) -> str:
     first, last = stage.tokens_range
     return short_count(stage.tokens) + (f" ({short_count(first)} to {short_count(last)})" if first != last else "")
 
@@ -93,7 +93,7 @@ def _change(sizes: Sequence[int] | None) -> str:
     return " → ".join(map(str, sizes if sizes[0] != sizes[-1] else sizes[:1]))
 
 
-def jump_text(stage: Stage) -> str:
+def jump_text(stage: GrowthStage) -> str:
     """`+0.512 ± 0.020`; a jump of rounding size with its own exponent."""
     jump, ci95 = stage.jump, stage.jump_ci95
     if abs(jump) < 5e-4:
@@ -106,7 +106,7 @@ def _small(value: float, form: str) -> str:
 
 
 def _plot(results: Results, name: str) -> list[str]:
-    return [f"![{TEXTS[name]}]({name})"] if name in drawn_plots(results) else []
+    return [f"![{CAPTIONS[name]}]({name})"] if name in drawn_plots(results) else []
 
 
 # ---- speed-up ------------------------------------------------------------------------------------------------------

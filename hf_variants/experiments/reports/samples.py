@@ -12,17 +12,17 @@ from ..results.contracts import Arm, Results
 SAMPLES = "samples.md"
 PER_ARM = 3
 ANSWERS_PER_ARM = 5
-LONGEST = 1500  # characters of one text
+LONGEST_SAMPLE = 1500  # characters of one text
 
 # All control characters but tab and newline, and lone surrogates, which no file can hold.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def fence(text: str) -> str:
-    """`text` as a fenced block, shortened to `LONGEST` characters; the fence is longer than any run of backticks."""
+    """`text` as a fenced block of at most LONGEST_SAMPLE characters; the fence is longer than any run of backticks."""
     text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
-    if len(text) > LONGEST:
-        text = text[:LONGEST] + " […]"
+    if len(text) > LONGEST_SAMPLE:
+        text = text[:LONGEST_SAMPLE] + " […]"
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     marks = "`" * max(3, longest + 1)
     return f"{marks}text\n{text}\n{marks}"

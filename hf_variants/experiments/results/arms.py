@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from ..records import ArmTiming, Counts, GrowthStep, Mark, Metrics, RecordedRecipe, RunRecord, Settings
 from . import significance
-from .contracts import Arm, ArmMark, Curve, Head, LayerGradients, PooledCounts, Stage, Summary
+from .contracts import Arm, ArmMark, Curve, GrowthStage, Head, LayerGradients, PooledCounts, Summary
 from .views import BySeed, seconds_of_marks, unsteadiness
 
 SPLITS = ("validation", "test")
@@ -134,18 +134,18 @@ def _marks(records: Sequence[RunRecord], head: Head) -> tuple[ArmMark, ...]:
 # ---- what only some arms have --------------------------------------------------------------------------------------
 
 
-def _growth(records: Sequence[RunRecord]) -> tuple[Stage, ...]:
+def _growth(records: Sequence[RunRecord]) -> tuple[GrowthStage, ...]:
     """The growth steps of an arm, each over the seeds that took it; nothing for an arm that does not grow."""
     count = max(len(record.stages) for record in records)
     return tuple(_stage([record.stages[i] for record in records if i < len(record.stages)]) for i in range(count))
 
 
-def _stage(steps: Sequence[GrowthStep]) -> Stage:
+def _stage(steps: Sequence[GrowthStep]) -> GrowthStage:
     """One growth step over the seeds: means in nats and tokens; sizes and receipt are those of the first seed."""
     first, tokens = steps[0], [step.tokens for step in steps]
     jump, jump_ci95 = significance.mean_and_ci([step.loss_after - step.loss_before for step in steps])
     differences = [step.receipt.max_difference for step in steps if step.receipt.max_difference is not None]
-    return Stage(
+    return GrowthStage(
         stage=first.stage,
         seeds=len(steps),
         operation=first.receipt.operation,

@@ -56,7 +56,7 @@ class Curve(Contract):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(Contract):
+class GrowthStage(Contract):
     """One growth of an arm over the seeds that took it; sizes and receipt are those of the first seed."""
 
     stage: int
@@ -126,7 +126,7 @@ class Arm(Contract):
     hyperparameters: Settings
     curve: Curve
     marks: tuple[ArmMark, ...]
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[GrowthStage, ...] = ()
     layer_gradients: LayerGradients | None = None
     samples: tuple[Sample, ...] = ()
     answers: Answers | None = None

@@ -26,11 +26,11 @@ SOONER, LATER = "sooner", "later"
 _WORDS = {significance.BETTER: SOONER, significance.WORSE: LATER}
 
 
-Row = Speedup | NoSpeedup
-Found = tuple[Row, PairedDifference | None]  # a row, and the logarithms that it was made from
+AnySpeedup = Speedup | NoSpeedup
+Found = tuple[AnySpeedup, PairedDifference | None]  # a row, and the logarithms that it was made from
 
 
-def build_speedups(head: Head, runs: Runs, timing: Timing | None) -> tuple[Row, ...]:
+def build_speedups(head: Head, runs: Runs, timing: Timing | None) -> tuple[AnySpeedup, ...]:
     """A row per arm and cost, or why there is none; nothing at all where no arm grows."""
     if not any(record.stages for by_seed in runs.values() for record in by_seed.values()):
         return ()
@@ -113,7 +113,7 @@ def _log_ratio(reaches: Mapping[str, Reach], totals: Mapping[str, float]) -> tup
     return AT_MOST if AT_MOST in outcomes else REACHED, significance.paired_difference(*logs)
 
 
-def _judged(found: list[Found]) -> tuple[Row, ...]:
+def _judged(found: list[Found]) -> tuple[AnySpeedup, ...]:
     """The rows; those that have a number with Holm's p and a verdict in words."""
     corrected = iter(significance.holm([row.p for row, _ in found if isinstance(row, Speedup)]))
     return tuple(_with_verdict(row, logs, next(corrected)) if isinstance(row, Speedup) else row for row, logs in found)

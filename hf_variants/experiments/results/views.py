@@ -44,10 +44,10 @@ Runs = Mapping[str, BySeed]
 CostOfMark = Callable[[Mark], float]
 
 
-Rows = list[Test | Omitted]
+ViewRows = list[Test | Omitted]
 
 
-class Curve(NamedTuple):
+class MarkCurve(NamedTuple):
     """One run's marks: rising costs, the metric at each, and the tokens that each was reached with."""
 
     costs: list[float]
@@ -69,7 +69,7 @@ def build_views(head: Head, runs: Runs, timing: Timing | None, matched: Mapping[
     flops = dict.fromkeys(runs, flops_of_mark)
     pairs = [(arm, head.baseline) for arm in runs if arm != head.baseline]
     timed = [_equal_cost(head, runs, "equal_time", *pair, seconds) for pair in pairs]
-    rows: dict[str, Rows] = {
+    rows: dict[str, ViewRows] = {
         "equal_tokens": [row for pair in pairs for row in _equal_tokens(head, runs, *pair)],
         "equal_time": [_with_doubt(row, timing) if isinstance(row, Test) else row for row in timed],
         "equal_flops": [_equal_cost(head, runs, "equal_flops", *pair, flops) for pair in pairs],
@@ -142,7 +142,7 @@ def _budget(head: Head, record: RunRecord, mark: Mark) -> float:
     return mark.tokens if head.budget_unit == "tokens" else mark.examples
 
 
-def _equal_tokens(head: Head, runs: Runs, arm: str, against: str, view: str = "equal_tokens") -> Rows:
+def _equal_tokens(head: Head, runs: Runs, arm: str, against: str, view: str = "equal_tokens") -> ViewRows:
     first, second = _series(head, runs[arm]), _series(head, runs[against])
     seeds = [seed for seed in first if seed in second]
     if not seeds:
@@ -203,7 +203,7 @@ def _shared_cost(every: list[list[float]]) -> float | None:
     return max(near) if near else min(sorted(late), key=distance.__getitem__)
 
 
-def _no_overlap(head: Head, view: str, curves: Mapping[str, Mapping[str, Curve]]) -> str:
+def _no_overlap(head: Head, view: str, curves: Mapping[str, Mapping[str, MarkCurve]]) -> str:
     ends = {name: min(curve.costs[-1] for curve in by_seed.values()) for name, by_seed in curves.items()}
     cheap, dear = sorted(ends, key=ends.__getitem__)
     first = max(curve.costs[0] for curve in curves[dear].values())
@@ -215,7 +215,7 @@ def _no_overlap(head: Head, view: str, curves: Mapping[str, Mapping[str, Curve]]
     return f"{text}, or a first share in training.budgets of at most {share:g}"
 
 
-def _marks_around(budget: float, by_seed: Mapping[str, Curve]) -> tuple[MarkCost, ...]:
+def _marks_around(budget: float, by_seed: Mapping[str, MarkCurve]) -> tuple[MarkCost, ...]:
     """The mark that an arm is read from, or the two it is read between; means over the seeds."""
     below = [max([i for i, c in enumerate(curve.costs) if c <= budget * (1 + _SAME_COST)], default=0)
              for curve in by_seed.values()]  # fmt: skip
@@ -232,7 +232,7 @@ def _mean_mark(marks: list[tuple[int, float]]) -> MarkCost:
     return MarkCost(tokens=round(sum(tokens) / len(tokens)), cost=sum(costs) / len(costs))
 
 
-def _cost_curves(head: Head, by_seed: BySeed, cost: CostOfMark) -> dict[str, Curve]:
+def _cost_curves(head: Head, by_seed: BySeed, cost: CostOfMark) -> dict[str, MarkCurve]:
     """Per seed, its marks by what they cost."""
     curves = {}
     for seed, series in _series(head, by_seed).items():
@@ -240,17 +240,17 @@ def _cost_curves(head: Head, by_seed: BySeed, cost: CostOfMark) -> dict[str, Cur
         every = {mark.tokens: (mark, _budget(head, record, mark)) for mark in record.marks}
         marks = [mark for _, (mark, budget) in sorted(every.items()) if budget in series]
         values = [series[_budget(head, record, mark)] for mark in marks]
-        curves[seed] = Curve([cost(mark) for mark in marks], values, [mark.tokens for mark in marks])
+        curves[seed] = MarkCurve([cost(mark) for mark in marks], values, [mark.tokens for mark in marks])
     return curves
 
 
-def _tokens_at(budget: float, curves: Iterable[Curve]) -> float:
+def _tokens_at(budget: float, curves: Iterable[MarkCurve]) -> float:
     """The tokens that a cost pays for, as a mean over seeds."""
     found = [np.interp(budget, [0, *curve.costs], [0, *curve.tokens]) for curve in curves]
     return float(sum(found) / len(found))
 
 
-def _interpolate(budget: float, curve: Curve) -> float:
+def _interpolate(budget: float, curve: MarkCurve) -> float:
     return float(np.interp(math.log(budget), np.log(curve.costs), curve.values))
 
 
@@ -270,13 +270,13 @@ def _benefit_of_doubt(row: Test, generous: Test, loser: str) -> Test:
     return replace(row, difference_at_next_mark=generous.difference, caveat=caveat)
 
 
-def _at_a_mark(budget: float, curves: Mapping[str, Curve]) -> bool:
+def _at_a_mark(budget: float, curves: Mapping[str, MarkCurve]) -> bool:
     return all(any(abs(cost - budget) <= _SAME_COST * budget for cost in curve.costs) for curve in curves.values())
 
 
-def _parameter_matched(head: Head, runs: Runs, matched: Mapping[str, str]) -> Rows:
+def _parameter_matched(head: Head, runs: Runs, matched: Mapping[str, str]) -> ViewRows:
     """Every pair within 2 % of parameters, at the full budget; `against` is the earlier arm, or as `matched` says."""
-    rows: Rows = []
+    rows: ViewRows = []
     counts = {arm: next(iter(by_seed.values())).parameters for arm, by_seed in runs.items()}
     order = sorted(runs, key=lambda arm: arm != head.baseline)
     for against, arm in combinations(order, 2):
@@ -317,7 +317,7 @@ def _omit(view: str, arm: str, against: str, reason: str) -> Omitted:
 
 
 def judged(rows: Sequence[Test], lower_is_better: bool) -> tuple[Test, ...]:
-    """Rows of one view with Holm's p over them, and their verdicts."""
+    """ViewRows of one view with Holm's p over them, and their verdicts."""
     return tuple(with_verdict(row, p, lower_is_better) for row, p in zip(rows, holm_of_rows(rows), strict=True))
 
 

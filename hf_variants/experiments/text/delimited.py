@@ -17,7 +17,7 @@ from ..notes import note
 RECORD = "row {} (1 is the first below the header)"
 QUOTES = "double quotes enclose a field and stand doubled inside one"
 TABS = "a .tsv file knows no quotes: every tab ends a field and every line a row"
-LONGEST = 2**31 - 1  # characters of a field
+LONGEST_FIELD = 2**31 - 1  # characters of a field
 MOST_ROWS_IN_ONE = 1000  # lines that look like rows of their own; no more are held to be told
 
 _LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
@@ -59,7 +59,7 @@ def refuse_twice(path: Path, header: Sequence[str], columns: Sequence[str]) -> N
 def _next(records: Iterator[list[str]], path: Path, number: int) -> list[str] | None:
     """The next record, None behind the last."""
     place = RECORD.format(number) if number else "the header"
-    before = csv.field_size_limit(LONGEST)  # of the whole process, hence put back
+    before = csv.field_size_limit(LONGEST_FIELD)  # of the whole process, hence put back
     try:
         return next(records, None)
     except NotUtf8Error as error:

@@ -14,9 +14,9 @@ from typing import Any
 from ..checking import InputError, NotUtf8Error
 from .delimited import RECORD, read_records, refuse_twice
 
-TEXTS = (".txt", ".txt.gz")
+TEXT_SUFFIXES = (".txt", ".txt.gz")
 LINES = (".jsonl", ".jsonl.gz")
-SUFFIXES = (*TEXTS, *LINES, ".csv", ".tsv", ".parquet")
+SUFFIXES = (*TEXT_SUFFIXES, *LINES, ".csv", ".tsv", ".parquet")
 BLOCK = 1 << 20  # bytes that are decoded at a time
 ROWS = 4096  # rows of a table that are in memory at a time
 
@@ -66,7 +66,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Rows:
     Raises InputError, some of it only when the rows are asked for: for another kind of file, a column that there is
     not, text that is not UTF-8, and whatever else can't be read.
     """
-    if suffix_of(path) in TEXTS:
+    if suffix_of(path) in TEXT_SUFFIXES:
         require_text(path, columns)
         return Rows(str(path), "the text", columns, iter([(0, ("".join(read_pieces(path)),))]))
     return table_rows(path, columns, complete=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..checking import InputError
 from .cleaning import clean
 from .corpora import add_document
-from .files import TEXTS, read_pieces, read_rows, require_text, suffix_of
+from .files import TEXT_SUFFIXES, read_pieces, read_rows, require_text, suffix_of
 from .questions import as_documents
 
 CHUNK = 50_000  # characters that a tokenizer is trained on at a time
@@ -79,7 +79,7 @@ class TextStream:
 
 def of_file(file: Path, columns: Sequence[str]) -> Iterator[Document]:
     """The documents of a file; a text file is one, which need not fit into memory."""
-    if suffix_of(file) in TEXTS:
+    if suffix_of(file) in TEXT_SUFFIXES:
         require_text(file, columns)
         return iter([LongText(file)])
     return as_documents(read_rows(file, columns))

@@ -11,7 +11,7 @@ from string import Template
 from ..checking import InputError
 
 TEMPLATES = Path(__file__).with_name("templates")
-PACKAGE = Path(__file__).resolve().parents[2]
+PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Family:
     def code(self) -> dict[str, str]:
         """The baseline's own files, by name: what a variant's files import beside them."""
         names = (f"configuration_{self.baseline}.py", f"modeling_{self.baseline}.py")
-        return {name: (PACKAGE / self.folder / name).read_text(encoding="utf-8") for name in names}
+        return {name: (PACKAGE_FOLDER / self.folder / name).read_text(encoding="utf-8") for name in names}
 
 
 FAMILIES = {
@@ -86,7 +86,7 @@ def new_variant(name: str, baseline: str) -> Variant:
         near = difflib.get_close_matches(baseline, FAMILIES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(FAMILIES)}"
         raise InputError(f"--of {baseline}: {hint}")
-    taken = {path.stem.removeprefix("configuration_") for path in PACKAGE.glob("*/configuration_*.py")}
+    taken = {path.stem.removeprefix("configuration_") for path in PACKAGE_FOLDER.glob("*/configuration_*.py")}
     if name in taken or _is_of_transformers(name):
         raise InputError(f"{name}: there is a model of this type already; choose another name")
     return Variant(name, FAMILIES[baseline])

@@ -16,7 +16,7 @@ from ..recipes.recipe import read_yaml
 from .families import Variant
 
 MARKS = ("hf_variants/auto.py", "tests/helpers/models.py", "training/comparisons")  # of a clone
-LONGEST = 119  # a line, as ruff has it
+LINE_LENGTH = 119  # a line, as ruff has it
 
 
 def find_clone(folder: Path) -> Path | None:
@@ -73,7 +73,7 @@ def with_row(text: str, variant: Variant) -> str:
     line = _found(rf"^from \.{family} import (?:\(\n(?:    \w+,\n)+\)|\w.*)$", text)
     modules = sorted({*re.findall(r"modeling_\w+", line.group()), f"modeling_{name}"})
     joined = f"from .{family} import {', '.join(modules)}"
-    if len(joined) > LONGEST:
+    if len(joined) > LINE_LENGTH:
         joined = f"from .{family} import (\n" + "".join(f"    {module},\n" for module in modules) + ")"
     text = text.replace(line.group(), joined)
     pattern = rf"(?:^from \.{family}\.configuration_\w+ import \w+\n)+"
@@ -150,4 +150,4 @@ def _arms(variant: Variant) -> dict[str, object]:
 
 def _yaml(title: str, content: Mapping[str, object]) -> str:
     head = f"# {title}; made by `hf-variants new-variant`. Paths start where the command is given.\n"
-    return head + yaml.safe_dump(content, sort_keys=False, width=LONGEST)
+    return head + yaml.safe_dump(content, sort_keys=False, width=LINE_LENGTH)

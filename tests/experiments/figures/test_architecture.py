@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from hf_variants.experiments.figures.architecture import _CHAINS, Part, Skip, has_figure, plot_architecture
+from hf_variants.experiments.figures.architecture import _CHAINS, Box, Skip, has_figure, plot_architecture
 from hf_variants.experiments.figures.recorded_config import arm_config, stage_sizes
 from hf_variants.experiments.records import Receipt
 from hf_variants.experiments.reports import variant_texts
@@ -38,7 +38,7 @@ def test_every_model_type_has_a_figure_a_formula_and_a_summary(model_type, tmp_p
 
 def texts(model_type, **overrides):
     chain = _CHAINS[model_type](arm_config(row(model_type, overrides=overrides)))
-    parts = [chain.before, chain.after, [item for item in chain.block if isinstance(item, Part)]]
+    parts = [chain.before, chain.after, [item for item in chain.block if isinstance(item, Box)]]
     skips = [item for item in chain.block if isinstance(item, Skip)]
     every = [part for group in (*parts, *(skip.parts for skip in skips)) for part in group]
     return "\n".join(part.text for part in [*every, *(skip.join for skip in skips)]), chain.repeated

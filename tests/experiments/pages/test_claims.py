@@ -19,7 +19,7 @@ from tests.helpers.places import ROOT
 
 CLAIMS = load_claims()
 LOOKED_UP = [lookup for system in CLAIMS.values() for claim in system.claims.values() for lookup in claim.measured]
-# SYSTEMS.md's comparisons, of quality and of cost; a claim of each has to be there.
+# What the published systems compared, of quality and of cost; a claim of each has to be there.
 TOPICS = (
     r"9 847 s.*10 547 s", r"4\.2794.*4\.3240", r"109 514 298", "convex hull", r"256 tokens.*128",
     "1 minute of training", r"487 ms", r"12\.23 ms", r"\.831 \(DistilBERT\)", r"\.391", r"\.966", "placeholder 0",

@@ -3,7 +3,7 @@
 
 import pytest
 
-from hf_variants.experiments.reports.samples import LONGEST, fence, has_written, samples_markdown
+from hf_variants.experiments.reports.samples import LONGEST_SAMPLE, fence, has_written, samples_markdown
 from tests.helpers import sample_comparison as sample
 
 
@@ -18,7 +18,7 @@ def test_a_text_cannot_close_its_block(text):
 def test_what_no_file_can_hold_is_replaced_and_what_is_long_is_cut():
     assert fence("a\x00b\x1b[31m\ud800\tc\r\nd") == "```text\na\ufffdb\ufffd[31m\ufffd\tc\nd\n```"
     block = fence("x" * 10_000)
-    assert block.count("x") == LONGEST + 1 and "[…]" in block  # and the one in "text"
+    assert block.count("x") == LONGEST_SAMPLE + 1 and "[…]" in block  # and the one in "text"
 
 
 def test_samples_of_every_arm():

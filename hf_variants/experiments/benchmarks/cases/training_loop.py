@@ -115,7 +115,7 @@ def bare_loop(model: PreTrainedModel, optimizer: torch.optim.Optimizer, batches:
         optimizer.zero_grad()
 
 
-class Rows(torch.utils.data.Dataset):
+class TokenRows(torch.utils.data.Dataset):
     """The same batches as single examples, as Trainer wants them."""
 
     def __init__(self, batches: Batches) -> None:
@@ -151,7 +151,9 @@ def trainer(setting: Setting, steps: int, log_every: int = 50) -> transformers.T
         disable_tqdm=True,
         seed=training.seed,
     )
-    found = transformers.Trainer(copy.deepcopy(setting.model), arguments, train_dataset=Rows(setting.batches(steps)))
+    found = transformers.Trainer(
+        copy.deepcopy(setting.model), arguments, train_dataset=TokenRows(setting.batches(steps))
+    )
     found.remove_callback(transformers.PrinterCallback)
     return found
 
