@@ -103,7 +103,8 @@ def test_context_lengths(tmp_path):
 
 @pytest.mark.slow
 def test_pyplot_is_not_imported():
-    drawing = ("plots", "classification_plots", "growth_plots", "depth_plots", "architecture")
+    drawing = [f"figures.{name}" for name in ("plots", "classification", "growth", "architecture")]
+    drawing += ["analysis.depth_plots"]
     imports = ", ".join(f"hf_variants.experiments.{name}" for name in drawing)
     code = f"import sys, {imports}; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
