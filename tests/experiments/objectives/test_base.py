@@ -82,7 +82,8 @@ def test_what_names_no_objective_is_one_line(name, words):
 
 def test_one_of_ones_own_trains_with_what_it_did_not_override(mine, tmp_path):
     settings = {"objective": f"{mine}:Copying"}
-    record = run_recipe(tiny_recipe(tmp_path, objective=settings, training={"learning_rate": 3e-2}), tmp_path / "run")
+    recipe = tiny_recipe(tmp_path, objective=settings, training={"learning_rate": 3e-2})
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     losses = [point["validation_loss"] for point in record["curve"] if "validation_loss" in point]
     assert losses[-1] < losses[0] and set(record["marks"][-1]["test"]) == {"loss"}
 

@@ -125,7 +125,7 @@ def test_a_folder_trains_and_is_its_baseline_to_the_bit(baseline, tmp_path, monk
     for name, model in (("my_idea", {}), (baseline, {"model_type": baseline, "name_or_path": None})):
         recipe = recipe_from_dict(merge(merge(content, short), {"model": model}))
         record = run_recipe(recipe, tmp_path / "runs" / name)
-        found[name] = (record["model_type"], record["steps"], record["parameters"], record["marks"][-1]["validation"])
+        found[name] = (record.model_type, record.steps, record.parameters, record.marks[-1].metrics("validation"))
     assert found["my_idea"][0] == "my_idea" and found["my_idea"][1:] == found[baseline][1:]
     assert load_comparison(tmp_path / "my_idea" / "comparison.yaml").baseline == baseline
 
