@@ -50,7 +50,7 @@ $(ECOSYSTEM)/.installed: $(STAMP)
 	$(ECOSYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[ecosystem]"
 	@touch $@
 
-test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers, DeepSpeed
+test-ecosystem: $(ECOSYSTEM)/.installed ## try the models with ONNX, torchao, sentence-transformers, lm-eval, trackers
 	$(OFFLINE) OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest -q -m ecosystem tests/ecosystem
 
 # As above, and vLLM without its requirements: it names other builds of torch than the one that is there.
@@ -79,13 +79,13 @@ conformance: $(STAMP) ## run the common model tests of transformers over every m
 bench: $(STAMP) ## time models and loop against transformers, PyTorch and each other (a quarter of an hour on two cores)
 	$(OFFLINE) $(BIN)/python training/benchmark.py --output runs/benchmark.json
 
-cards: $(STAMP) ## make results, reports, cards and the front page again from the committed records
+cards: $(STAMP) ## make results, reports, cards, the front page and the guides' tables again from the committed records
 	$(OFFLINE) $(BIN)/python training/make_cards.py
 
-cards-check: $(STAMP) ## fail where what is committed under model_cards/ is not what the records give
+cards-check: $(STAMP) ## fail where what is committed under model_cards/, or a table of the guides, is not what the records give
 	$(OFFLINE) $(BIN)/python training/make_cards.py --check
 
-site: $(STAMP) ## make a static site of all results under site/, with loss curves to explore
+site: $(STAMP) ## make a static site of guides and results under site/, with loss curves to explore
 	$(OFFLINE) $(BIN)/python training/make_site.py
 
 models: $(STAMP) ## train the published comparisons again, under runs/; goes on where it was stopped (days)

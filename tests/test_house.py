@@ -15,10 +15,10 @@ from hf_variants.gru import configuration_bigru, modeling_bigru
 from tests.helpers.places import ROOT
 
 # Each imports only from those before it; what lies in hf_variants/experiments itself, the ground, comes first.
-ROOMS = ("ground", "recipes", "text", "labelled", "metrics", "objectives", "machine", "models", "engine", "results",
-         "figures", "reports", "comparisons", "pages", "analysis", "benchmarks")  # fmt: skip
+ROOMS = ("ground", "recipes", "variants", "text", "labelled", "metrics", "objectives", "machine", "models", "engine",
+         "results", "figures", "reports", "comparisons", "pages", "analysis", "benchmarks")  # fmt: skip
 # The same for what lies around the experiments.
-STOREYS = ("families", "auto", "growth", "hub", "experiments", "training")
+STOREYS = ("families", "auto", "growth", "hub", "experiments", "training", "command")
 BASELINES = {"bert": "minbert", "gpt": "nanogpt", "gru": "bigru"}  # of the families
 OF_FAMILIES = {"torch", "transformers", "huggingface_hub"}
 
@@ -28,8 +28,10 @@ Sources = dict[str, str]  # of modules, by their names
 @functools.cache
 def sources() -> Sources:
     """Return the source of every module of the package and of the programs."""
-    paths = [*(ROOT / "hf_variants").rglob("*.py"), *(ROOT / "training").glob("*.py")]
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8") for path in sorted(paths)}
+    paths = [*(ROOT / "hf_variants").rglob("*.py"), *(ROOT / "training").rglob("*.py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    names = [name.replace("training.command.", "hf_variants_command.") for name in names]  # as it is installed
+    return dict(sorted(zip(names, (path.read_text("utf-8") for path in paths), strict=True)))
 
 
 @functools.cache
@@ -69,7 +71,7 @@ def storey(module: str) -> str | None:
     """Return the storey of the house, None for what is not ours and for the package itself."""
     parts = [*module.split("."), ""]
     if parts[0] != "hf_variants":
-        return "training" if parts[0] == "training" else None
+        return {"training": "training", "hf_variants_command": "command"}.get(parts[0])
     return "families" if parts[1] in BASELINES else parts[1] if parts[1] in STOREYS else None
 
 
@@ -161,6 +163,7 @@ PLANTED = {
         ("hf_variants.hub.export", "from ..experiments.checking import InputError"),
         ("hf_variants.growth.layers", "from ..hub.export import TABLE"),
         (f"{E}.machine.timing", "from training import train"),
+        ("training.train", "from hf_variants_command import main"),
         ("hf_variants.bert.modeling_minbert", "from ..auto import TABLE"),
     ),
     what_results_load: (

@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Looks into trained encoders, residual or highway: gate openings, lesions, iterative estimation.
 
-    python training/analyze_depth.py --models runs/hvr/models/residual runs/hvr/models/highway \\
-        --data tiny_shakespeare --output_dir runs/hvr/depth
-
 `--snapshots` takes folders that hold step-00001000, … of one run each (train.py --snapshot_every 1000) and adds what
 changes over training. Writes analysis.json and one PNG per question. All models see the same validation text, masked
 as in training's evaluations.
@@ -14,14 +11,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.sections import DataArguments
+
+EXAMPLES = (
+    "hf-variants analyze-depth --models runs/demo/models/residual runs/demo/models/highway --data builtin/pydoc "
+    "--output_dir runs/demo/depth",
+    "hf-variants analyze-depth --snapshots runs/minbert/snapshots --data builtin/pydoc --output_dir runs/depth",
+)
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, DataArguments]:
     """The program's options, and those of them that say where the text comes from."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--models", nargs="+", type=Path, default=[], help="folders of saved or exported models")
     parser.add_argument("--snapshots", nargs="+", type=Path, default=[], help="folders that hold snapshots of a run")
     parser.add_argument("--data", required=True, help="corpus, as data.dataset of a recipe")
@@ -29,15 +32,12 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, 
         "--split_fractions", nargs=3, type=float, help="as in the recipe, where the source has no splits"
     )
     parser.add_argument("--text_column", default="text", help="column that holds the text (default: text)")
-    parser.add_argument("--block_size", type=int, help="tokens per block (default: the model's longest sequence)")
-    parser.add_argument("--max_blocks", type=int, default=128, help="blocks that are looked at (default: 128)")
+    parser.add_number("--block_size", int, Range(2), "tokens per block (default: the model's longest sequence)")
+    parser.add_number("--max_blocks", int, Range(1), "blocks that are looked at", 128)
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for analysis.json and the plots")
     options = parser.parse_args(argv)
     if not options.models and not options.snapshots:
         raise InputError("command line: give --models, --snapshots or both")
-    check_range("--max_blocks", options.max_blocks, low=1)
-    if options.block_size is not None:
-        check_range("--block_size", options.block_size, low=2)
     given = {"split_fractions": options.split_fractions} if options.split_fractions else {}
     return options, DataArguments(dataset=options.data, text_column=options.text_column, **given)
 
@@ -73,13 +73,15 @@ def analyze(options: argparse.Namespace, data: DataArguments) -> dict[str, Any]:
     for folder in [*options.models, *snapshots]:
         depth.check_folder(folder)
     corpus = load_corpus(data)
-    size = options.block_size, options.max_blocks
+    block_size, max_blocks = options.block_size, options.max_blocks
     about = {"name": corpus.name, "fingerprint": corpus.fingerprint, "split": "validation"}
     return {
         "schema": 1,
-        "models": {name: depth.analyze_model(folder, corpus, *size) for name, folder in models.items()},
+        "models": {
+            name: depth.analyze_model(folder, corpus, block_size, max_blocks) for name, folder in models.items()
+        },
         "over_training": {
-            name: depth.over_training(folder, corpus, *size)
+            name: depth.over_training(folder, corpus, block_size, max_blocks)
             for name, folder in zip(runs, options.snapshots, strict=True)
         },
         "data": about | {"max_blocks": options.max_blocks, "eval_seed": ObjectiveArguments().eval_seed},

@@ -2,27 +2,28 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Counts how often a key within the hull of others is the one that a query attends to most, for each similarity.
 
-    python training/convex_hull.py --output_dir runs/convex_hull
-
 The argument for other similarities than the dot product, as a table and a plot: convex_hull.json and .png.
 """
 
 import argparse
 from pathlib import Path
 
-from hf_variants.experiments.checking import check_range
+from hf_variants.experiments.checking import Range
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
+
+EXAMPLES = (
+    "hf-variants convex-hull --output_dir runs/convex_hull",
+    "hf-variants convex-hull --output_dir runs/convex_hull --queries 1000 --seed 1",
+)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for convex_hull.json and .png")
-    parser.add_argument("--queries", type=int, default=20_000, help="random queries per size (default: 20000)")
+    parser.add_number("--queries", int, Range(100), "random queries per size", 20_000)
     parser.add_argument("--seed", type=int, default=0, help="seed of keys and queries (default: 0)")
-    options = parser.parse_args(argv)
-    check_range("--queries", options.queries, low=100)
-    return options
+    return parser.parse_args(argv)
 
 
 @one_line_errors

@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Evaluates a finished model (a folder or a Hub name) on one split of a data set.
 
-    python training/evaluate_model.py --model_dir runs/gpt/model --task language_model \\
-        --dataset tiny_shakespeare --stride 16 --output_dir runs/gpt/evaluation
-
 language_model: loss, perplexity, bits per byte and accuracy; answers: exact match of greedy answers to questions;
 sentence_similarity: correlation of the embeddings' cosine with gold scores; text_classification: scores with
 intervals, slices by length and label, worst errors, plots. Writes metrics.json and predictions.jsonl.
@@ -18,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_variants.experiments.checking import InputError, check_range
+from hf_variants.experiments.checking import InputError, Range, check_range
 from hf_variants.experiments.recipes.labels import LabelArguments
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.sections import DataArguments
@@ -32,6 +29,12 @@ LABEL_FLAGS = (
     "problem_type",
     "on_bad_row",
 )
+EXAMPLES = (
+    "hf-variants evaluate --model_dir runs/gpt/model --task language_model --dataset builtin/pydoc --stride 16 "
+    "--output_dir runs/gpt/evaluation",
+    "hf-variants evaluate --model_dir runs/sst5/model --task text_classification --dataset test.tsv "
+    "--output_dir runs/sst5/evaluation",
+)
 TASKS = {
     "language_model": "AutoModelForCausalLM",
     "answers": "AutoModelForCausalLM",
@@ -42,7 +45,7 @@ TASKS = {
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--model_dir", required=True, help="folder of a model, or its Hub name")
     parser.add_argument("--revision", help="commit, tag or branch of a Hub name")
     parser.add_argument("--task", required=True, choices=TASKS, help="what is evaluated")
@@ -58,11 +61,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--answer_column", help="column of their answers")
     parser.add_argument("--pair_columns", nargs=3, default=["text_a", "text_b", "label"], metavar=("A", "B", "SCORE"),
                         help="sentence_similarity: two texts and their gold score")  # fmt: skip
-    parser.add_argument("--block_size", type=int, help="tokens read at once (default: as many as the model can)")
-    parser.add_argument("--stride", type=int, help="language_model: advance windows by so many tokens")
-    parser.add_argument("--max_blocks", type=int, help="language_model: only the first so many blocks")
-    parser.add_argument("--batch_size", type=int, default=16, help="blocks or texts per batch (default: 16)")
-    parser.add_argument("--max_questions", type=int, help="answers: only the first so many questions")
+    parser.add_number("--block_size", int, Range(2), "tokens read at once (default: as many as the model can)")
+    parser.add_number("--stride", int, Range(1), "language_model: advance windows by so many tokens")
+    parser.add_number("--max_blocks", int, Range(1), "language_model: only the first so many blocks")
+    parser.add_number("--batch_size", int, Range(1), "blocks or texts per batch", 16)
+    parser.add_number("--max_questions", int, Range(1), "answers: only the first so many questions")
     labels = parser.add_argument_group(
         "text_classification", "where the labels are, as in recipes; known of data that training cut into splits"
     )
@@ -73,11 +76,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     labels.add_argument("--any_of", action="store_true", help="one label: whether any of label_columns is 1")
     parser.add_argument("--separate_documents", action="store_true",
                         help="language_model: packed documents don't see each other")  # fmt: skip
-    options = parser.parse_args(argv)
-    for name in ("block_size", "max_blocks", "batch_size", "max_questions"):
-        if getattr(options, name) is not None:
-            check_range(f"--{name}", getattr(options, name), low=2 if name == "block_size" else 1)
-    return options
+    return parser.parse_args(argv)
 
 
 def classify(
@@ -130,8 +129,10 @@ def evaluate_plain(
     texts = load_split(data, options.split)
     if options.task == "answers":
         return evaluation.answers(model, tokenizer, texts, size, options.max_questions)
-    how = (options.stride, options.max_blocks, options.batch_size, not options.separate_documents)
-    return evaluation.language_model(model, tokenizer, texts, size, *how)
+    across = not options.separate_documents
+    return evaluation.language_model(
+        model, tokenizer, texts, size, options.stride, options.max_blocks, options.batch_size, across
+    )
 
 
 @one_line_errors
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse_arguments(argv)
     import transformers
 
-    from hf_variants.experiments.figures.classification import TEXTS as FIGURES
+    from hf_variants.experiments.figures.classification import CAPTIONS as FIGURES
     from hf_variants.experiments.files import claim_file, write_json
     from hf_variants.experiments.machine.environment import environment
 

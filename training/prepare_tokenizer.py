@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Trains a tokenizer on the train split of a data set, measures it on validation, and saves it as a folder.
 
-    python training/prepare_tokenizer.py --dataset builtin/pydoc --tokenizer wordpiece --vocab_size 2000 \\
-        --output_dir runs/tokenizer
-
 A recipe then names the folder: `tokenizer: {tokenizer: runs/tokenizer}`. Data is named as in a recipe and read as a
 stream. With --config, data and tokenizer are those of a recipe (and labelled data is cut as it cuts them), so that the
 folder holds what the recipe would train for itself.
@@ -18,14 +15,22 @@ from hf_variants.experiments.recipes.flags import flags_as_recipe, recipe_flags
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.recipes.sections import TEXT_FIELDS, DataArguments, TokenizerArguments
+from hf_variants.experiments.recipes.shipped import RECIPES, find_file
 
+USAGE = "%(prog)s [-h] (--config RECIPE | --dataset DATA --tokenizer KIND) --output_dir FOLDER [--FIELD VALUE …]"
+EXAMPLES = (
+    "hf-variants prepare-tokenizer --dataset builtin/pydoc --tokenizer wordpiece --output_dir runs/tokenizer",
+    "hf-variants prepare-tokenizer --config minbert_pydoc --vocab_size 2000 --output_dir runs/tokenizer",
+)
 FIELDS = ("vocab_size", "lowercase", "clean", "special_tokens")  # of a recipe's tokenizer, beside its kind
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="recipe file (YAML) whose data and tokenizer are meant; flags override it")
+    parser = OneLineParser(__doc__, EXAMPLES, usage=USAGE)
+    parser.add_argument(
+        "--config", help="recipe (a file or a name) whose data and tokenizer are meant; flags override it"
+    )
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of the tokenizer: a new or empty one")
     kinds = "its kind: character, words, wordpiece, bpe or unigram"
     parser.add_argument("--tokenizer", default=argparse.SUPPRESS, help=kinds)
@@ -33,7 +38,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model_max_length", type=int, help=length)
     recipe_flags(parser, {"data": TEXT_FIELDS, "tokenizer": FIELDS})
     options = parser.parse_args(argv)
-    if options.config is None and not hasattr(options, "tokenizer"):
+    if options.config is None and "tokenizer" not in options:
         parser.error("give --tokenizer, or a recipe with --config")
     return options
 
@@ -44,7 +49,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 
     given, length = flags_as_recipe(options), options.model_max_length
     if options.config is not None:
-        content = merge(read_yaml(options.config), given)
+        content = merge(read_yaml(find_file(options.config, Path(__file__).parent, RECIPES)), given)
         request = request_of(recipe_from_dict(content, options.config), length)
     else:
         data = DataArguments(**given.get("data", {}))

@@ -2,9 +2,6 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Uploads an exported folder to the Hub in one commit, downloads it again and compares.
 
-    python training/publish.py --model_dir runs/demo/models/highway --repo_id user/name --dry_run
-    python training/publish.py --all runs --namespace user --dry_run
-
 The token comes from the environment (HF_TOKEN) or `hf auth login`. First the folder is checked, and loaded in a fresh
 process that lacks this package. With --dry_run nothing is sent. Published again, an unchanged folder changes nothing.
 
@@ -19,12 +16,16 @@ from typing import Any
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
 
+EXAMPLES = (
+    "hf-variants publish --model_dir runs/demo/models/highway --repo_id user/name --dry_run",
+    "hf-variants publish --all runs --namespace user --dry_run",
+)
 EXPORTED = ("*/models/*/config.json", "*/*/models/*/config.json")  # of a comparison, and of a cell of one
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(__doc__, EXAMPLES)
     parser.add_argument("--model_dir", type=Path, help="exported folder, or adapter saved by PEFT")
     parser.add_argument("--repo_id", help="repository, as user/name; created if it is missing")
     parser.add_argument("--all", type=Path, metavar="RUNS", help="instead: every */models/* under this folder")

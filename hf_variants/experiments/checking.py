@@ -8,7 +8,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import yaml
@@ -28,11 +28,42 @@ class DivergedError(InputError):
     """The loss of a run is no longer finite."""
 
 
-def about(text: str, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
-    """A field of a dataclass of arguments: what it says, and its default."""
+@dataclass(frozen=True)
+class Range:
+    """Which numbers are allowed: from `low` to `high`, these included unless they are open; no end where None."""
+
+    low: float
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        low = value > self.low if self.low_open else value >= self.low
+        return low and (self.high is None or (value < self.high if self.high_open else value <= self.high))
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"above {self.low}" if self.low_open else f"from {self.low} up"
+        high = self.high if isinstance(self.high, int) else format(self.high, ".6g")
+        return f"{'above' if self.low_open else 'from'} {self.low} {'to below' if self.high_open else 'to'} {high}"
+
+    def check(self, where: str, value: float) -> None:
+        """Raises InputError unless `value` lies within."""
+        if value not in self:
+            raise InputError(f"{where}: {value}; allowed: {self}")
+
+
+def about(
+    text: str, default: Any = None, factory: Callable[[], Any] | None = None, allowed: Range | None = None
+) -> Any:
+    """A field of a dataclass of arguments: what it says, its default, and for numbers what they may be.
+
+    `check_types` holds the field, or each item of a list, to `allowed`; help shows it.
+    """
+    metadata = {"help": text, "allowed": allowed}
     if factory is not None:
-        return field(default_factory=factory, metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def non_defaults(arguments: Any) -> dict[str, Any]:
@@ -66,11 +97,19 @@ def parse_overrides(text: str) -> dict[str, Any]:
 
 
 def check_types(arguments: Any, section: str) -> None:
-    """Compares each field with its annotation, in place: YAML reads `1e-3` as a string, so numbers are converted."""
+    """Compares each field with its annotation, in place: YAML reads `1e-3` as a string, so numbers are converted.
+
+    Then with the range that the field declares (`about`), but for what is None.
+    """
     hints = typing.get_type_hints(type(arguments))
     for f in dataclasses.fields(arguments):
         value = _convert(getattr(arguments, f.name), hints[f.name], f"{section}.{f.name}")
         setattr(arguments, f.name, value)
+    for f in dataclasses.fields(arguments):
+        if (allowed := f.metadata.get("allowed")) is not None:
+            value = getattr(arguments, f.name)
+            for item in value if isinstance(value, list) else [] if value is None else [value]:
+                allowed.check(f"{section}.{f.name}", item)
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
@@ -119,15 +158,9 @@ def _check_size(value: int | float, kind: type, where: str) -> None:
         raise InputError(f"{where}: a number this large; allowed: up to {largest:.0e}")  # it may have no end of digits
 
 
-def check_range(
-    where: str, value: float, low: float | None = None, high: float | None = None, low_open: bool = False
-) -> None:
+def check_range(where: str, value: float, low: float, high: float | None = None, low_open: bool = False) -> None:
     """Raises InputError unless low <= value <= high (low < value where `low_open`)."""
-    too_low = low is not None and (value <= low if low_open else value < low)
-    if too_low or (high is not None and value > high) or value != value:
-        end = "up" if high is None else f"to {high if isinstance(high, int) else format(high, '.6g')}"
-        bounds = f"{'above' if low_open else 'from'} {low} {end}"
-        raise InputError(f"{where}: {value}; allowed: {bounds}")
+    Range(low, high, low_open).check(where, value)
 
 
 def as_mapping(value: Any, where: str) -> dict[str, Any]:

@@ -26,16 +26,6 @@ def number(value: Any, digits: int | None = None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def summary_text(summary: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """`1.842 ± 0.031` (half the 95 % interval), or the value alone with one seed."""
-    if summary is None:
-        return DASH
-    mean = f"{summary['mean']:.{digits}f}"
-    if summary["ci95"] is None:
-        return f"{mean} (1 seed)"
-    return f"{mean} ± {(summary['ci95'][1] - summary['ci95'][0]) / 2:.{digits}f}"
-
-
 def present_columns(header: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows without the columns in which every cell is a dash."""
     kept = [i for i in range(len(header)) if any(row[i] != DASH for row in rows)]

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from .layers import is_projection
 
@@ -80,7 +81,7 @@ def _projections(layers: Iterable[nn.Module], width: int) -> list[str]:
     found = {}
     for layer in layers:
         for name, module in layer.named_modules():
-            if is_projection(module) and (module.nf if hasattr(module, "nf") else module.out_features) == width:
+            if is_projection(module) and (module.nf if isinstance(module, Conv1D) else module.out_features) == width:
                 found[name] = module
     return list(found)
 

@@ -6,6 +6,7 @@ model: `fold_scale` first, or `lora_stages.save_stage`, which does it on a copy.
 """
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 
@@ -76,7 +77,7 @@ def fold_scale(model: nn.Module) -> None:
         ValueError: the model is in a LoRA stage, whose adapters are scaled as well.
     """
     found = scales(model)
-    if any(hasattr(model.get_submodule(name), "base_layer") for name in found):
+    if any(isinstance(model.get_submodule(name), BaseTunerLayer) for name in found):
         raise ValueError("the model is in a LoRA stage; allowed: merge_lora first")
     for name, scale in remove_scales(model).items():
         with torch.no_grad():

@@ -184,12 +184,15 @@ class BiGRUPreTrainedModel(PreTrainedModel):
 class BiGRUModel(BiGRUPreTrainedModel):
     """The encoder and the pooler."""
 
+    layer_class: type[BiGRULayer] = BiGRULayer
+
     def __init__(self, config: BiGRUConfig):
         super().__init__(config)
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
         self.spatial_dropout = nn.Dropout1d(config.spatial_dropout)
-        self.layers = nn.ModuleList([BiGRULayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)])
+        layers = range(config.num_hidden_layers)
+        self.layers = nn.ModuleList([self.layer_class(config, layer_idx) for layer_idx in layers])
         self.pooler = BiGRUPooler(config)
         self.post_init()
 
@@ -262,10 +265,12 @@ def accumulated_share(
 class BiGRUForSequenceClassification(BiGRUPreTrainedModel):
     """The encoder with a classifier (or a regression) on the pooled states."""
 
+    model_class: type[BiGRUModel] = BiGRUModel
+
     def __init__(self, config: BiGRUConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.model = BiGRUModel(config)
+        self.model = self.model_class(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)
         self.post_init()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
-from .export import ExportError
+from .refusal import ExportError
 
 AGAIN = "run the same command again: it goes on where it stopped, and nothing is committed twice"
 NO_TOKEN = "no token: run `hf auth login`, or set HF_TOKEN to one with write permission"

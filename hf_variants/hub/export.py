@@ -25,6 +25,7 @@ from typing import Any
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from ..auto import TABLE
+from .refusal import ExportError
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
 MADE = ".made_by_hf_variants.json"  # in a folder that was made here: the digests of its files
@@ -50,10 +51,6 @@ TOKEN_SHAPES = (
 NAMED_SECRET = (
     r"(?i)(?:api[_-]?key|secret|password|passwd|access[_-]?token|hf[_-]?token)[\"']?\s*[:=]\s*[\"']?[\w\-]{16,}"
 )
-
-
-class ExportError(ValueError):
-    """The folder must not be published as it is; the message says why."""
 
 
 def export_folder(

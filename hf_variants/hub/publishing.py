@@ -27,7 +27,8 @@ from huggingface_hub.utils import get_session, validate_repo_id
 
 from . import load_check
 from .errors import NO_TOKEN, is_unclear, told_in_one_line
-from .export import PICKLES, ExportError, check_folder, folder_files, is_adapter
+from .export import PICKLES, check_folder, folder_files, is_adapter
+from .refusal import ExportError
 
 MESSAGE = "Upload model"
 # Files that `from_pretrained` may read: one that stays in the repository may be taken for one of ours.

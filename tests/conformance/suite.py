@@ -17,7 +17,7 @@ from hf_tests.test_modeling_common import ModelTesterMixin, global_rng, ids_tens
 from transformers import PreTrainedConfig, set_seed
 
 from hf_variants.auto import Row
-from tests.helpers.models import CONFIGURATIONS, CONFIGURED, known, named_config
+from tests.helpers.models import CONFIGURATIONS, CONFIGURED, is_recurrent, known, named_config
 
 COMPLETE = bool(os.environ.get("TRANSFORMERS_TESTS"))  # then the mixins have their tests
 
@@ -141,7 +141,7 @@ def make_class(row: Row, configuration: str) -> type:
     generates = any(model_class.can_generate() for model_class in row.classes.values())
     config = named_config(row.model_type, configuration)
     # Rows of unequal lengths run in groups that only their values tell, which is no graph.
-    members["test_torch_exportable"] = row.model_type != "bigru" and not getattr(config, "num_levels", 0)
+    members["test_torch_exportable"] = not is_recurrent(config) and not getattr(config, "num_levels", 0)
     bases = (CommonTests, GenerationTesterMixin) if generates and COMPLETE else (CommonTests,)
     name = f"{row.model_type}-{configuration}"
     return type(name, (*bases, unittest.TestCase), members | skips(row.model_type, configuration))

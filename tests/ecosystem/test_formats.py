@@ -13,7 +13,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from hf_variants.auto import TABLE, Row
 from tests.helpers.folders import model_with_tokenizer, write_folder
 from tests.helpers.models import DECODERS, batch, build, find_row, outputs, tiny_config
-from tests.helpers.places import README
+from tests.helpers.places import LIBRARY_GUIDE
 
 pytestmark = pytest.mark.ecosystem
 ENCODERS = pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def padded_batch(model: PreTrainedModel, size: int, length: int) -> dict[str, to
 # ---- ONNX ----------------------------------------------------------------------------------------------------------
 
 
-def readme_code(folder: Path) -> str:
-    """Return the README's lines that write `model.onnx`, for a folder."""
-    text = README.read_text(encoding="utf-8")
+def guide_code(folder: Path) -> str:
+    """Return the guide's lines that write `model.onnx`, for a folder."""
+    text = LIBRARY_GUIDE.read_text(encoding="utf-8")
     code = re.search(r"<!-- covered: make test-ecosystem -->\n```python\n(.*?)```", text, flags=re.DOTALL).group(1)
     return code.replace('"runs/demo/models/highway"', repr(str(folder)))
 
@@ -44,7 +44,7 @@ def test_onnx_graph_for_any_batch(row: Row, tmp_path: Path, monkeypatch: pytest.
     runtime = pytest.importorskip("onnxruntime", reason="runs the graph")
     space: dict[str, Any] = {}
     monkeypatch.chdir(tmp_path)
-    exec(readme_code(write_folder(row, AutoModelForMaskedLM, tmp_path / "model")), space)
+    exec(guide_code(write_folder(row, AutoModelForMaskedLM, tmp_path / "model")), space)
     session = runtime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
     for size, length in ((2, 9), (5, 17), (3, 2)):
         inputs = padded_batch(space["model"], size, length)
@@ -110,7 +110,7 @@ def test_dynamic_int8_is_no_worse_than_berts_and_small(row: Row) -> None:
 
 
 def test_bigru_has_no_graph_for_any_batch() -> None:
-    """How many rows it reads at a time depends on the lengths of the texts: the README says so."""
+    """How many rows it reads at a time depends on the lengths of the texts: the guide says so."""
     model, _ = model_with_tokenizer(find_row("bigru"), AutoModelForSequenceClassification)
     with pytest.raises(torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode):
         torch.export.export(model, (), kwargs=padded_batch(model, 2, 9), strict=False)

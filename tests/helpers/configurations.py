@@ -84,7 +84,7 @@ HINTS: dict[str, Callable[[Settings], Strategy]] = {
     "bandwidth": _scale("gaussian", "euclidean"),
     "gate_bias": lambda drawn: st.floats(-4, 4) | st.sampled_from([-1e30, -200, 200, 1e30]),
 }
-# The same for one model type alone.
+# The same for one model type and its variants.
 FAMILY_HINTS: dict[str, dict[str, Callable[[Settings], Strategy]]] = {
     "conv_gpt": {"num_hidden_layers": lambda drawn: mostly(None, st.integers(0, 5))},
     "bigru": {"num_hidden_layers": lambda drawn: st.integers(1, 3)},
@@ -119,7 +119,9 @@ def own_fields(row: Row) -> list[str]:
 def settings_of(draw: st.DrawFn, row: Row) -> Settings:
     """Values for all fields of a row's configuration; in a third of the draws one or two are most likely wrong."""
     hints = {field.name: field.type for field in fields(row.config_class)}
-    special = HINTS | FAMILY_HINTS.get(row.model_type, {})
+    special = dict(HINTS)
+    for ancestor in reversed(row.config_class.__mro__):
+        special |= FAMILY_HINTS.get(vars(ancestor).get("model_type"), {})
     drawn: Settings = {}
     for name in own_fields(row):
         drawn[name] = draw(special[name](drawn) if name in special else by_type(hints[name]))

@@ -90,6 +90,11 @@ def find_row(model_type: str) -> Row:
     return next(row for row in TABLE if row.model_type == model_type)
 
 
+def is_recurrent(config: PreTrainedConfig) -> bool:
+    """Return whether a net reads step by step: it has no attention to choose, to replace or to record."""
+    return not hasattr(config, "num_attention_heads")
+
+
 def known(model_type: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return those of the settings that a model type's configuration has."""
     names = {field.name for field in fields(find_row(model_type).config_class)}

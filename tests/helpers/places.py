@@ -6,5 +6,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = ROOT / "model_cards"
 PROGRAMS = ROOT / "tests" / "programs"  # what tests run in processes of their own
-README = ROOT / "README.md"
+LIBRARY_GUIDE = ROOT / "hf_variants" / "README.md"  # what works with the models, and how
 TRAINING = ROOT / "training"

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""Whether two models are the same: weights to the bit, outputs up to rounding (README, "To the bit").
+"""Whether two models are the same: weights to the bit, outputs up to rounding (hf_variants/README.md, "To the bit").
 
 A saved and loaded model has the same weights. Its outputs differ in the last bits wherever a library chooses its way
 by where operands lie in memory: weights that are mapped from a file lie otherwise than weights that were computed.

@@ -1,8 +1,19 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""A made-up comparison for the tests: three arms, three seeds, two compared budgets, losses that fall with tokens."""
+"""A made-up comparison for the tests: three arms, three seeds, two compared budgets, losses that fall with tokens.
 
+Records, timing and trials are the content of their files, so that a test can change them; `built` makes results.
+"""
+
+import copy
 import math
+from collections.abc import Callable
 from typing import Any
+
+from hf_variants.experiments.contract import AnyContract
+from hf_variants.experiments.records import Floor, Pair, RunRecord, Timing, Trial
+from hf_variants.experiments.results.contracts import Overview, Results
+from hf_variants.experiments.results.overview import AboutCell, build_overview
+from hf_variants.experiments.results.results import Compared, build_results
 
 BUDGETS = (1_000_000, 4_000_000)
 PARAMETERS = {"residual": 350_000, "highway": 400_000, "residual_wide": 402_000}
@@ -87,10 +98,37 @@ def tuning() -> dict[str, Any]:
         arm: [
             {"trial": i, "settings": {"training.learning_rate": rate}, "seed": 100, "tokens": 1_000_000,
              "validation_loss": value, "chosen": i == 0}
-            for i, (rate, value) in enumerate([(3e-3, 2.1), (1e-1, math.nan)])
+            for i, (rate, value) in enumerate([(3e-3, 2.1), (1e-1, None)])
         ]
         for arm in PARAMETERS
     }  # fmt: skip
+
+
+def built(
+    comparison: dict[str, Any],
+    records: list[dict[str, Any]],
+    timing: dict[str, Any] | None = None,
+    tuning: dict[str, Any] | None = None,
+    floor: dict[str, Any] | None = None,
+    pairs: list[dict[str, Any]] = (),
+) -> Results:
+    """The results of a comparison whose arms are mappings with a description, from the content of its files."""
+    arms = {arm: about.get("description", "") for arm, about in comparison["arms"].items()}
+    return build_results(
+        Compared(**comparison | {"arms": arms}),
+        [RunRecord.from_json(record) for record in records],
+        None if timing is None else Timing.from_json(timing),
+        None if tuning is None else {arm: [Trial.from_json(t) for t in trials] for arm, trials in tuning.items()},
+        None if floor is None else Floor.from_json(floor),
+        [Pair.from_json(pair) for pair in pairs],
+    )
+
+
+def altered(results: AnyContract, change: Callable[[dict[str, Any]], Any]) -> AnyContract:
+    """The same object after `change` of its JSON."""
+    content = copy.deepcopy(results.to_json())
+    change(content)
+    return type(results).from_json(content)
 
 
 def written(record: dict[str, Any]) -> dict[str, Any]:
@@ -116,16 +154,11 @@ def causal_records() -> list[dict[str, Any]]:
     return [written(record) for record in records()]
 
 
-def overview_of(**results: dict[str, Any]) -> dict[str, Any]:
+def overview_of(**results: Results) -> Overview:
     """The overview of these cells and of one, named `later`, without any run; the n-th has a context of 64 · 4ⁿ."""
-    from hf_variants.experiments.results.overview import build_overview
-
-    cells = {
-        name: {"description": f"the cell {name}", "block_size": 64 * 4**i, "missing": []}
-        for i, name in enumerate(results)
-    }
-    cells["later"] = {"description": "", "block_size": 4096, "missing": ["residual-seed0", "highway-seed0"]}
-    return build_overview({"name": "many", "question": "Which?", "command": "compare", "cells": cells}, results)
+    about = {name: AboutCell(f"the cell {name}", 64 * 4**i) for i, name in enumerate(results)}
+    about["later"] = AboutCell("", 4096, ["residual-seed0", "highway-seed0"])
+    return build_overview("many", "Which?", "compare", about, results)
 
 
 # ---- arms that grow ------------------------------------------------------------------------------------------------

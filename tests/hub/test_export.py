@@ -14,7 +14,8 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from hf_variants.auto import TABLE
 from hf_variants.hub import export
-from hf_variants.hub.export import ExportError, check_folder, export_folder, folder_files
+from hf_variants.hub.export import check_folder, export_folder, folder_files
+from hf_variants.hub.refusal import ExportError
 from tests.helpers.models import TINY, char_tokenizer, tiny_config
 
 CARD = "---\nlibrary_name: transformers\n---\n# A model\n"

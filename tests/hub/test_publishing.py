@@ -15,8 +15,9 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from hf_variants.auto import TABLE
 from hf_variants.hub import load_check, publishing
-from hf_variants.hub.export import ExportError, export_folder, folder_files
+from hf_variants.hub.export import export_folder, folder_files
 from hf_variants.hub.publishing import Destination, Digest, load_elsewhere, publish, snippet
+from hf_variants.hub.refusal import ExportError
 from tests.helpers.hub_client import Clock, connected, environment
 from tests.helpers.hub_server import OTHER, READER, WRITER, Fault
 from tests.helpers.models import TINY, char_tokenizer, tiny_config

@@ -18,7 +18,16 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tests.helpers.models import CONFIGURATIONS, CONFIGURED, CONFIGURED_DECODERS, batch, build, named_config, outputs
+from tests.helpers.models import (
+    CONFIGURATIONS,
+    CONFIGURED,
+    CONFIGURED_DECODERS,
+    batch,
+    build,
+    is_recurrent,
+    named_config,
+    outputs,
+)
 
 # ---- pages ---------------------------------------------------------------------------------------------------------
 
@@ -82,7 +91,7 @@ def registered():
 
 @EVERY_CONFIGURATION
 def test_a_registered_attention_function_is_called_or_refused_by_name(row, name, registered):
-    if row.model_type == "bigru":
+    if is_recurrent(row.config_class()):
         pytest.skip("a GRU has no attention")
     config = named_config(row.model_type, name)
     model = build(row.classes[AutoModel], config)
@@ -121,7 +130,7 @@ def test_a_model_that_says_so_compiles_as_one_graph(row, name):
     config = named_config(row.model_type, name)
     for auto in (AutoModel, AutoModelForSequenceClassification):
         model = build(row.classes[auto], config)
-        claims = getattr(config, "num_levels", 0) == 0 and row.model_type != "bigru"
+        claims = getattr(config, "num_levels", 0) == 0 and not is_recurrent(config)
         assert model._can_compile_fullgraph == claims
         if not claims:
             continue

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 
 from hf_variants.auto import Row
-from tests.helpers.models import CONFIGURED, CONFIGURED_DECODERS, batch, build, labels, named_config
+from tests.helpers.models import CONFIGURED, CONFIGURED_DECODERS, batch, build, is_recurrent, labels, named_config
 
 
 def one(part: Any) -> str:
@@ -57,7 +57,7 @@ def states(model: PreTrainedModel, inputs: dict[str, torch.Tensor], mask: torch.
 
 def takes_ready_masks(model: PreTrainedModel) -> bool:
     """Whether a model attends over its tokens as they are: no recurrence, no coarser levels."""
-    return model.config.model_type != "bigru" and not getattr(model.config, "num_levels", 0)
+    return not is_recurrent(model.config) and not getattr(model.config, "num_levels", 0)
 
 
 def who_sees_whom(mask: torch.Tensor, causal: bool) -> torch.Tensor:

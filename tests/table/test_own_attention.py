@@ -13,11 +13,11 @@ from transformers import AttentionInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from hf_variants.auto import TABLE, Row
-from tests.helpers.models import batch, build, find_row, tiny_config
+from tests.helpers.models import batch, build, find_row, is_recurrent, tiny_config
 
 ENGINE = "tests_engine"
 # Everything but plain attention: an engine would leave out what these do besides, or has no place for their keys.
-REFUSED = {"conv_gpt", "similarity_bert", "bigru"}
+REFUSED = {"conv_gpt", "similarity_bert", *(row.model_type for row in TABLE if is_recurrent(row.config_class()))}
 DISTINCT = {"progressive_gpt": {"num_blocks": 2}}
 
 
@@ -55,7 +55,7 @@ def test_an_engine_asks_the_class_and_is_told_the_truth(row: Row, auto: Any) -> 
 @pytest.mark.parametrize(("row", "auto"), HEADS)
 def test_an_engine_runs_a_model_right_or_not_at_all(row: Row, auto: Any) -> None:
     model_class = row.classes[auto]
-    if row.model_type == "bigru":  # there is no attention to replace, and an engine that asks for it hears so
+    if is_recurrent(row.config_class()):  # there is no attention to replace, and an engine that asks for it hears so
         assert not model_class._can_set_attn_implementation()
     elif not served(row, auto):
         with pytest.raises(ValueError, match=f"{model_class.__name__} can't run in an engine: .*allowed: eager, sdpa"):

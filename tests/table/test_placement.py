@@ -15,7 +15,18 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
 from hf_variants.auto import TABLE
-from tests.helpers.models import CONFIGURED, DECODERS, HEADS, batch, build, labels, named_config, outputs, tiny_config
+from tests.helpers.models import (
+    CONFIGURED,
+    DECODERS,
+    HEADS,
+    batch,
+    build,
+    is_recurrent,
+    labels,
+    named_config,
+    outputs,
+    tiny_config,
+)
 from tests.helpers.places import PROGRAMS, ROOT
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -34,7 +45,7 @@ EVERY_CONFIGURATION = pytest.mark.parametrize(("row", "name"), CONFIGURED, ids=o
 def all_spelt_out(model: PreTrainedModel, ids: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     """Return ways to say the same: nothing, and each argument that has a default spelt out."""
     ways: list[dict[str, torch.Tensor]] = [{}, {"attention_mask": torch.ones_like(ids)}]
-    if model.config.model_type != "bigru":
+    if not is_recurrent(model.config):
         ways.append({"position_ids": torch.arange(ids.shape[1])[None].expand_as(ids)})
     if getattr(model.config, "type_vocab_size", 0):
         ways.append({"token_type_ids": torch.zeros_like(ids)})

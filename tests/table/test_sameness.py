@@ -7,14 +7,15 @@ import itertools
 import pytest
 import torch
 
-from tests.helpers.models import HEADS, batch, build, outputs, tiny_config
+from tests.helpers.models import HEADS, batch, build, is_recurrent, outputs, tiny_config
 from tests.helpers.sameness import ROUNDING, assert_same_outputs, assert_same_weights, largest_deviation
 from tests.helpers.unaligned import ALIGNMENT, move_weights, unaligned
 
 EVERY_HEAD = pytest.mark.parametrize(
     ("row", "auto"), HEADS, ids=[f"{row.model_type}-{auto.__name__}" for row, auto in HEADS]
 )
-BLOCKS = [(row, auto) for row, auto in HEADS if row.model_type != "bigru"]  # its layers are of several widths
+# A recurrent net's layers are of several widths.
+BLOCKS = [(row, auto) for row, auto in HEADS if not is_recurrent(row.config_class())]
 EVERY_HEAD_OF_BLOCKS = pytest.mark.parametrize(
     ("row", "auto"), BLOCKS, ids=[f"{row.model_type}-{auto.__name__}" for row, auto in BLOCKS]
 )

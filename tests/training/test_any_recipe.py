@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +79,7 @@ def small(content: dict[str, Any], data: dict[bool, str]) -> dict[str, Any]:
     content = copy.deepcopy(content)
     labelled = is_labelled(content)
     model_type = content["model"].get("model_type") or ("bert" if labelled else "gpt2")
-    known = run.build_config.__globals__["transformers"].CONFIG_MAPPING[model_type]().to_dict()
+    known = transformers.CONFIG_MAPPING[model_type]().to_dict()
     sizes = {name: value for name, value in SMALL.items() if name in known}
     own = {} if content["model"].get("pretrained") else content["model"].get("overrides") or {}
     kept = {name: value for name, value in own.items() if name not in sizes}

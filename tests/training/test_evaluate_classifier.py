@@ -282,7 +282,7 @@ def test_of_a_file_that_training_cut_only_the_test_split_is_scored(trained, tmp_
     content = rows_of(trained, "train") + rows_of(trained)
     file = write_csv(tmp_path / "rows.csv", [row | {"text": f"{row['text']} {n}"} for n, row in enumerate(content)])
     changes = {"data.dataset": str(file), "data.split_fractions": [0.6, 0.2, 0.2], "labels.label_column": "kind"}
-    record = run_recipe(labelled_recipe(tmp_path, changes | {"training.max_epochs": 1}), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path, changes | {"training.max_epochs": 1}), tmp_path / "run").to_json()
     given = ["--dataset", file, "--output_dir", tmp_path / "out"]
     assert evaluate(tmp_path / "run" / "final", *given) == 0
     assert f"{file}: of it the test split, cut as in training, " in capfd.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from accelerate.utils.launch import prepare_multi_gpu_env
 
 from hf_variants.experiments.engine.record import read_metrics
 from hf_variants.experiments.files import read_json
@@ -22,8 +22,7 @@ from tests.helpers.tiny import tiny_content
 
 LAUNCH = ROOT / "training" / "launch"
 FILES = sorted(path.name for path in LAUNCH.glob("*.yaml"))
-ZERO = [name for name in FILES if name.startswith("deepspeed")]
-SEVERAL = [name for name in FILES if name not in ("cpu.yaml", "one_gpu.yaml", *ZERO)]
+SEVERAL = [name for name in FILES if name not in ("cpu.yaml", "one_gpu.yaml")]
 
 
 def launch_arguments(name: str) -> argparse.Namespace:
@@ -52,19 +51,6 @@ def test_several_processes_are_started(name):
     assert environment.get("ACCELERATE_USE_FSDP") == ("true" if name == "fsdp2.yaml" else None)
     if name == "fsdp2.yaml":
         assert environment["FSDP_VERSION"] == "2"
-
-
-@pytest.mark.parametrize("name", ZERO)
-def test_deepspeed_is_asked_for_in_the_environment(name, monkeypatch):
-    monkeypatch.setattr("accelerate.utils.launch.is_port_in_use", lambda port: False)
-    arguments = launch_arguments(name)
-    arguments.deepspeed_fields_from_accelerate_config = ""
-    _, environment = prepare_deepspeed_cmd_env(arguments)
-    assert arguments.use_deepspeed and int(arguments.nproc_per_node) == 2
-    stage = name.removesuffix(".yaml")[-1]
-    assert (environment["ACCELERATE_USE_DEEPSPEED"], environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"]) == ("true", stage)
-    said = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "ACCELERATE_GRADIENT_CLIPPING"}
-    assert not said & environment.keys(), "the recipe says that"
 
 
 # ---- for real, on the CPU ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from hf_variants.experiments.models.recorded_config import is_ours
+from hf_variants.experiments.figures.recorded_config import is_ours
 from hf_variants.experiments.reports.cards import validate_card
 from tests.helpers.places import ROOT
 from training import make_cards, publish
@@ -38,7 +38,7 @@ def test_the_committed_demo_is_what_its_records_give(folder, capsys, monkeypatch
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     code, lines = run(capsys, "--check", "--folder", folder)
     # the pages over all comparisons are those of all of them, and not of this one alone
-    assert code == 1 and lines[:-1] == ["README.md: missing", "claims.md: missing"]
+    assert code == 1 and lines[:-1] == ["README.md: missing", "claims.md: missing", "seeds.png: missing"]
 
 
 def test_what_differs_is_named(folder, capsys):
@@ -57,7 +57,7 @@ def test_what_differs_is_named(folder, capsys):
         *("demo/highway.md: differs", "demo/residual.md: missing", "demo/other.md: no longer generated"),
         *("demo/loss_curves.png: missing", "demo/curves.png: no longer generated"),
     }
-    assert "7 files under" in lines[-1] and "make cards" in lines[-1]
+    assert "8 files are not" in lines[-1] and "make cards" in lines[-1]
 
 
 def test_committed_cards_are_valid_and_complete():
@@ -114,6 +114,7 @@ def test_writing_twice_changes_nothing(folder, tmp_path, capsys):
     stale = "demo/stale.md: nothing makes it any more; delete it, unless it is yours"
     assert code == 0 and {"README.md", "claims.md", stale, "demo/architecture_highway.png"} <= set(lines)
     assert run(capsys, "--folder", tmp_path / "cards") == (0, ["nothing changed", stale])
+    assert (tmp_path / "cards" / "seeds.png").is_file()
     (tmp_path / "cards" / "demo" / "stale.md").unlink()
     code, lines = run(capsys, "--check", "--folder", tmp_path / "cards")
     assert code == 0

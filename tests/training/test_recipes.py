@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Every file in training/recipes and training/comparisons is valid, and says what it is said to say."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -15,11 +16,10 @@ import transformers
 from hf_variants.experiments.comparisons.cells import load_cells
 from hf_variants.experiments.comparisons.comparison import Comparison, load_comparison
 from hf_variants.experiments.comparisons.tuning import trial_recipes
-from hf_variants.experiments.engine.growing import build_growing
 from hf_variants.experiments.engine.prepared import Prepared, prepare
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.engine.schedule import in_steps, plan
-from hf_variants.experiments.models.build import build_config
+from hf_variants.experiments.engine.setup import set_up
 from hf_variants.experiments.recipes.recipe import Recipe, merge, read_yaml, recipe_from_dict
 from hf_variants.experiments.recipes.stages import starts
 from hf_variants.experiments.text.tokenizer import build_tokenizer
@@ -44,8 +44,7 @@ def stem(path: Path) -> str:
 @functools.cache
 def comparisons(path: Path) -> dict[str, Comparison]:
     """The comparisons of a file: one per cell, or the only one under the file's own name."""
-    cells = load_cells(path)
-    return {path.stem: load_comparison(path)} if cells is None else cells.cells
+    return {name or path.stem: found for name, found in load_cells(path).cells.items()}
 
 
 def arms() -> list[tuple[Path, str, str]]:
@@ -118,16 +117,14 @@ def built(recipe: Recipe) -> transformers.PreTrainedModel:
     """The recipe's model without memory for its weights. Arms and trials share their data."""
     own = ("name", "description", "model", "growth")
     parts = {name: part for name, part in recipe.to_dict().items() if name not in own}
-    prepared = prepared_parts(json.dumps(parts | {"training": {"max_steps": 1}}))
-    task = prepared.config_settings(recipe.model.overrides)
-    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-    growing = build_growing(recipe, prepared, config)
-    if growing is not None:  # what all its stages make of it
-        model = growing.at(len(growing.stages))
-        growing.finish(model)
+    recipe = dataclasses.replace(recipe, training=in_steps(recipe.training, 5_000))  # what stands in may be short
+    setup = set_up(recipe, prepared_parts(json.dumps(parts | {"training": {"max_steps": 1}})))
+    if setup.growing.stages:  # what all of them make of it
+        model = setup.growing.at(len(setup.growing.stages))
+        setup.growing.finish(model)
         return model
     with torch.device("meta"):
-        return getattr(transformers, prepared.objective.auto_class).from_config(config)
+        return getattr(transformers, setup.prepared.objective.auto_class).from_config(setup.config)
 
 
 def from_vocabulary(recipe: Recipe, size: int) -> transformers.PreTrainedModel:
@@ -310,6 +307,6 @@ def test_every_recipe_trains(path, tmp_path):
     block_size = min(128, content["data"]["block_size"])
     changes = {"data": {"max_eval_blocks": limit, "block_size": block_size}, "training": QUICK, "objective": BRIEF}
     changes |= {"model": {"overrides": small}}
-    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run")
+    record = run_recipe(recipe_from_dict(merge(content, changes)), tmp_path / "run").to_json()
     scored = record["marks"][-1]
     assert record["steps"] == 2 and scored.get("test", scored["validation"])["loss"] > 0  # some have no labelled test

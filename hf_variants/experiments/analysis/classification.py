@@ -57,7 +57,7 @@ def classify(
     rows = report.prediction_rows(examples, scores)
     if examples.labels is None:
         return {"metrics": {}, "why_unlabelled": examples.why_unlabelled}, rows
-    kind, threshold = objective.kind, getattr(model.config, "classification_threshold", None)
+    kind, threshold = objective.kind, model.config.to_dict().get("classification_threshold")
     found = {
         "metrics": summarise_scores(scores, objective.metrics) | report.tuned_metrics(kind, scores, threshold),
         "intervals": report.intervals(kind, scores, threshold, resamples),

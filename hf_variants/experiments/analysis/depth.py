@@ -166,11 +166,16 @@ def measure_join(update: torch.Tensor, stream: torch.Tensor, gates: Any) -> dict
     return {"transform": transform.mean(-1), "carry": carry.mean(-1), "update_ratio": ratio}
 
 
+def gate_of(output: MinBertOutput) -> torch.nn.Module | None:
+    """What computes the gates of a sublayer; None where it has none."""
+    return dict(output.named_children()).get("gate")
+
+
 @contextlib.contextmanager
 def _listening(output: MinBertOutput, found: list[dict[str, torch.Tensor]]) -> Iterator[None]:
     """Appends `measure_join` of every forward pass through `output` to `found`."""
     seen: dict[str, Any] = {"gates": None}
-    gate = getattr(output, "gate", None)
+    gate = gate_of(output)
     handles = [
         output.register_forward_pre_hook(lambda module, inputs: seen.update(stream=inputs[1])),
         output.dropout.register_forward_hook(lambda module, inputs, update: seen.update(update=update)),
@@ -263,7 +268,7 @@ def lesion_study(model: PreTrainedModel, questions: Questions, layers: bool = Tr
     for name, output in sublayers(model).items():
         with without_sublayer(output):
             losses["sublayers"][name] = validation_loss(model, questions)
-        if getattr(output, "gate", None) is not None:
+        if gate_of(output) is not None:
             with without_sublayer(output, carry_only=True):
                 losses["carry_only"][name] = validation_loss(model, questions)
     return losses | (_layer_lesions(model, questions) if layers else {})
@@ -364,7 +369,7 @@ def analyze_model(folder: Path, corpus: Corpus, block_size: int | None, max_bloc
 
 def is_gated(model: PreTrainedModel) -> bool:
     """Whether any sublayer has a gate."""
-    return any(getattr(output, "gate", None) is not None for output in sublayers(model).values())
+    return any(gate_of(output) is not None for output in sublayers(model).values())
 
 
 def gate_settings(model: PreTrainedModel) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checking import InputError
+from ..configs import most_positions
 from ..metrics import load_metric, summarise_scores
 from ..objectives.causal_lm import CausalLanguageModeling
 from ..objectives.evaluations import FixedEvaluation
@@ -25,8 +26,8 @@ from ..text.questions import ANSWER, as_question
 from ..text.sources import find_model
 from ..text.tokenizer import tokenize_documents
 
-LONGEST = 1024  # tokens read at once where nobody says how many
-Results = tuple[dict[str, float], list[dict[str, Any]]]
+DEFAULT_LENGTH = 1024  # tokens read at once where nobody says how many
+Scored = tuple[dict[str, float], list[dict[str, Any]]]
 
 
 def load_model(
@@ -52,14 +53,14 @@ def load_model(
 
 
 def input_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int | None = None) -> int:
-    """How many tokens are read at once: `wanted`, or what model and tokenizer are made for, at most LONGEST.
+    """How many tokens are read at once: `wanted`, or what model and tokenizer are made for, at most DEFAULT_LENGTH.
 
     Raises InputError where the model cannot read so many.
     """
-    positions = getattr(model.config, "max_position_embeddings", None)
+    positions = most_positions(model.config)
     if wanted is not None and positions is not None and wanted > positions:
         raise InputError(f"--block_size: {wanted}; allowed: up to the model's max_position_embeddings, {positions}")
-    return wanted or min(positions or LONGEST, tokenizer.model_max_length, LONGEST)
+    return wanted or min(positions or DEFAULT_LENGTH, tokenizer.model_max_length, DEFAULT_LENGTH)
 
 
 def language_model(
@@ -71,7 +72,7 @@ def language_model(
     max_blocks: int | None = None,
     batch_size: int = 16,
     cross_document_attention: bool = True,
-) -> Results:
+) -> Scored:
     """Loss, perplexity, bits per byte and accuracy of a causal model over packed documents.
 
     With a stride, windows of `block_size` advance by it and every token is scored once; otherwise blocks are disjoint.
@@ -102,7 +103,7 @@ def answers(
     documents: Sequence[str],
     block_size: int,
     max_questions: int | None = None,
-) -> Results:
+) -> Scored:
     """Exact match of greedy answers to the first questions. One row per question, as `answer_questions` gives them.
 
     Raises InputError where the documents are no questions, or the model writes nothing.
@@ -147,7 +148,7 @@ def sentence_similarity(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[tuple[str, str, float]],
     max_length: int,
-) -> Results:
+) -> Scored:
     """Spearman and Pearson correlation of cosine similarities with gold scores; `rows` are (text, text, score).
 
     One row per pair: {"text_a", "text_b", "label", "similarity"}. Raises InputError where either side is constant.

@@ -16,9 +16,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from ...gpt.configuration_nanogpt import NanoGptConfig
 from ..figures.plots import arm_style, figure_legend, new_figure, save_figure, tidy_axis
 from ..machine.timing import alternate, in_new_process, peak_memory_mb
+from ..reports.benchmark import with_quartiles
 from ..tables import aligned_table, number
 from .cases.decoders import WINDOW, Configs, build_decoder, language_step, matched_configs, parameter_count
-from .suite import DEVICE, random_ids, summary, with_quartiles
+from .suite import DEVICE, random_ids, summary
 
 CURVE = "context_curve"  # .json and .png
 

@@ -23,10 +23,8 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from ..checking import InputError
 from ..machine.environment import default_device
 from ..machine.timing import LEAST_ROUNDS, alternate, quartiles
-from ..tables import aligned_table, markdown_table
 
 DEVICE = default_device()
 MAX_SECONDS = 6.0  # so that all cases take less than a quarter of an hour on two cores
@@ -159,7 +157,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """A model's inputs `(batch, seq)`, and the gradient of its last hidden state `(batch, seq, hidden)`."""
 
     inputs: dict[str, torch.Tensor]
@@ -172,7 +170,7 @@ def random_ids(config: Any, rows: int, length: int) -> torch.Tensor:
     return torch.randint(1, config.vocab_size, (rows, length), generator=generator).to(DEVICE)
 
 
-def random_batch(config: Any, rows: int, length: int, padded: bool) -> Batch:
+def random_batch(config: Any, rows: int, length: int, padded: bool) -> TokenBatch:
     """Random ids and gradient; where `padded`, the rows end at different places and a mask says so."""
     inputs = {"input_ids": random_ids(config, rows, length)}
     if padded:
@@ -180,10 +178,10 @@ def random_batch(config: Any, rows: int, length: int, padded: bool) -> Batch:
         inputs["attention_mask"] = (torch.arange(length) < ends[:, None]).long().to(DEVICE)
     # Random, because the mean of the squares, say, is the same for whatever a LayerNorm returns: no gradient at all.
     gradient = torch.randn(rows, length, config.hidden_size, generator=torch.Generator().manual_seed(2))
-    return Batch(inputs, gradient.to(DEVICE))
+    return TokenBatch(inputs, gradient.to(DEVICE))
 
 
-def forward_backward(model: nn.Module, batch: Batch) -> torch.Tensor:
+def forward_backward(model: nn.Module, batch: TokenBatch) -> torch.Tensor:
     """One forward and backward pass; returns the last hidden state `(batch, seq, hidden)`.
 
     The optimizer's update is left out: it is the same on both sides, and would only hide their difference.
@@ -203,12 +201,12 @@ def with_method(model: nn.Module, kind: type[nn.Module], name: str, function: Ca
     return changed
 
 
-def trained(model: nn.Module, batch: Batch) -> Callable[[], Any]:
+def trained(model: nn.Module, batch: TokenBatch) -> Callable[[], Any]:
     """The work of one side: a training step without the update, dropout on."""
     return lambda: forward_backward(model.train(), batch)
 
 
-def assert_same(ours: nn.Module, reference: nn.Module, batch: Batch, exact: bool = False) -> None:
+def assert_same(ours: nn.Module, reference: nn.Module, batch: TokenBatch, exact: bool = False) -> None:
     """Raises DifferentError unless outputs on real tokens and all gradients agree, with dropout off.
 
     Allowed is what `assert_close` and `assert_same_gradients` allow; nothing where `exact`.
@@ -241,68 +239,3 @@ def assert_same_gradients(ours: nn.Module, reference: nn.Module, exact: bool = F
         # The second term is for gradients that are zero but for rounding, as those of the keys' biases.
         allowed = 0 if exact else 1e-4 * gradient.abs().max().item() + 1e-6 * largest
         assert_close(found[name], gradient, f"the gradients of {name} differ", allowed)
-
-
-# ---- output --------------------------------------------------------------------------------------------------------
-
-
-HEADER = (
-    *("case", "ours / reference", "ours", "reference", "rounds"),
-    *("ratio", "interval", "speed-up", "target", "verdict"),
-)
-
-
-def row(result: dict[str, Any]) -> tuple[str, ...]:
-    """One measured case as the cells of the table; the speed-up is 1 / ratio."""
-    names = f"{result['ours']['name']} / {result['reference']['name']}"
-    unit = result["unit"]
-    keys = (f"median_{unit.lower()}", f"quartiles_{unit.lower()}")
-    sides = [with_quartiles(*(result[side][key] for key in keys)) + f" {unit}" for side in ("ours", "reference")]
-    low, high = result["ratio_interval"]
-    ratio = (f"{result['ratio']:.3f}", f"{low:.3f}–{high:.3f}", f"{1 / result['ratio']:.3g}x")
-    target = "" if result["target"] is None else f"{result['target']:.2f}"
-    return (result["name"], names, *sides, str(result["rounds"]), *ratio, target, result["verdict"] or "")
-
-
-def with_quartiles(median: float, between: Sequence[float]) -> str:
-    """`12.3 (11.9–12.8)`."""
-    return f"{median:.1f} ({between[0]:.1f}–{between[1]:.1f})"
-
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """All measured cases as aligned columns: medians with quartiles, the ratio, its target."""
-    return aligned_table(HEADER, map(row, results), left=2)
-
-
-# ---- the table in a document ---------------------------------------------------------------------------------------
-
-MARKS = ("<!-- benchmark -->", "<!-- /benchmark -->")
-SHOWN = ("date", "device", "threads", "torch", "transformers", "commit", "load_average")
-
-
-def markdown(content: Mapping[str, Any]) -> str:
-    """The results of a run as a GitHub table, with a line above it that says where they come from."""
-    known = {name: content["environment"][name] for name in SHOWN if name in content["environment"]}
-    about = ", ".join(f"{n} {round(v, 2) if isinstance(v, float) else v}" for n, v in known.items())
-    lines = [f"Measured: {about}.", "", markdown_table(HEADER, map(row, content["cases"]))]
-    lines += [f"\n{name}: the two sides can't be compared: {why}" for name, why in content["different"].items()]
-    return "\n".join(lines)
-
-
-def around_marks(path: Path) -> tuple[str, str]:
-    """What a document has before its first mark and behind its second. Raises InputError unless it has each once."""
-    try:
-        document = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}") from None
-    before, found, rest = document.partition(MARKS[0])
-    _, ended, after = rest.partition(MARKS[1])
-    if not (found and ended) or any(document.count(mark) > 1 for mark in MARKS):
-        raise InputError(f"{path}: has not one line {MARKS[0]} and one {MARKS[1]} after it, for the table")
-    return before, after
-
-
-def put_between_marks(path: Path, text: str) -> None:
-    """Replaces what a document has between its two marks. Raises InputError where it does not have each once."""
-    before, after = around_marks(path)
-    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")

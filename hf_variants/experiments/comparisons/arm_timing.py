@@ -2,19 +2,17 @@
 """What a comparison's quiet run times of each arm: its model in the state in which it trains, on its own batch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 
 from ..engine.fine_tuning import FineTuning
-from ..engine.growing import build_growing
-from ..engine.new_model import new_model
 from ..engine.optimizer import build_optimizer
 from ..engine.prepared import Prepared
+from ..engine.setup import set_up
 from ..machine.environment import default_device
 from ..machine.timing import Timed, precision_context, stages_in_one, time_models
-from ..models.build import build_config
 from ..recipes.recipe import Recipe
+from ..records import Timing
 
 
 def one_batch(prepared: Prepared, size: int) -> Callable[[torch.nn.Module], torch.Tensor]:
@@ -33,15 +31,13 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     A frozen encoder is timed as a whole. Its features are computed once for all steps, so that only what is said of
     inference and memory holds (`FROZEN`).
     """
-    task = prepared.config_settings(recipe.model.overrides)
-    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-    prepared = prepared.for_model(config)
-    growing = build_growing(recipe, prepared, config)
-    if growing is None:
-        models = {"": new_model(recipe, config, prepared)}
-        FineTuning(recipe.training, models[""]).freeze()
-    else:
+    setup = set_up(recipe, prepared)
+    prepared, growing = setup.prepared, setup.growing
+    if growing.stages:
         models = {f"@{number}": growing.at(number) for number in range(len(growing.stages) + 1)}
+    else:
+        models = {"": setup.new_model()}
+        FineTuning(recipe.training, models[""]).freeze()
     size = recipe.training.batch_size // recipe.training.gradient_accumulation_steps
     tokens = prepared.sample(size, typical=True)
     tokens = int(tokens["attention_mask"].sum() if "attention_mask" in tokens else tokens["input_ids"].size)
@@ -55,7 +51,7 @@ def timed_arm(recipe: Recipe, prepared: Prepared) -> dict[str, Timed]:
     }
 
 
-def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepared], rounds: int) -> dict[str, Any]:
+def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepared], rounds: int) -> Timing:
     """The content of `timing.json`: every arm by its recipe, in turns, each in the precision that it trains in."""
     candidates = {
         f"{arm}{stage}": timed
@@ -65,4 +61,5 @@ def quiet_run(recipes: Mapping[str, Recipe], prepared: Callable[[Recipe], Prepar
     timed = time_models(candidates, rounds)
     arms = stages_in_one(timed["arms"])
     frozen = [arm for arm, recipe in recipes.items() if recipe.training.train == "frozen"]
-    return timed | {"arms": arms | {arm: {name: arms[arm][name] for name in FROZEN} for arm in frozen}}
+    said = arms | {arm: {name: arms[arm][name] for name in FROZEN} for arm in frozen}
+    return Timing.from_json(timed | {"arms": said})

@@ -2,12 +2,13 @@
 """One question asked in several cells: other data, contexts or sizes, the same arms.
 
 A comparison file may have `cells`: a name -> changes to the base recipe. Each cell is an ordinary comparison in a
-folder of its own; over all of them there is one table, one correction for many tests, and one verdict.
+folder of its own; over all of them there is one table, one correction for many tests, and one verdict. A file without
+cells is one with a single cell that has no name: its folder is that of the comparison, and nothing stands over it.
 """
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..checking import InputError, as_mapping, refuse_unknown
@@ -15,9 +16,10 @@ from ..figures.plots import CONTEXT_LENGTH, plot_context_length
 from ..files import write_json
 from ..recipes.recipe import SECTIONS, merge, read_yaml
 from ..reports.overview import overview_markdown, overview_table
-from ..results.overview import build_overview
-from .comparison import Comparison, comparison_from_dict, read_base
-from .folder import check_overview, copy_present
+from ..results.contracts import Overview
+from ..results.overview import AboutCell, build_overview
+from .comparison import Comparison, comparison_from_dict, load_comparison, read_base
+from .folder import check_overview, copy_present, mark
 from .runner import Runner
 
 CELL_KEYS = ("description", "seeds", "arms", "parameter_matched", "tune", "tuned_in", "timing_rounds", *SECTIONS)
@@ -27,13 +29,18 @@ _NAME = re.compile(r"(?!records$)[A-Za-z0-9][A-Za-z0-9_-]*")
 
 @dataclass
 class Cells:
-    """A comparison file with cells, checked: one `Comparison` per cell."""
+    """A comparison file, checked: one `Comparison` per cell."""
 
     name: str
     question: str
     cells: dict[str, Comparison]
     descriptions: dict[str, str]
     command: str = ""
+
+    @property
+    def are_named(self) -> bool:
+        """Whether the file has cells, and hence something over all of them."""
+        return "" not in self.cells
 
     def arms(self) -> list[str]:
         """The arms of all cells."""
@@ -50,14 +57,15 @@ class Cells:
             comparison.command = command
 
 
-def load_cells(path: str | Path, overrides: dict[str, Any] | None = None) -> Cells | None:
-    """The cells of a comparison file; None where it has none. `overrides` change the base recipe of all of them.
+def load_cells(path: str | Path, overrides: dict[str, Any] | None = None) -> Cells:
+    """The cells of a comparison file. `overrides` change the base recipe of all of them.
 
     Raises InputError.
     """
     content = read_yaml(path)
     if content.get("cells") is None:
-        return None
+        comparison = load_comparison(path, overrides)
+        return Cells(comparison.name, comparison.question, {"": comparison}, {"": ""})
     base = read_base(content, path)
     cells = as_mapping(content["cells"], f"{path}: cells")
     if not cells:
@@ -115,7 +123,7 @@ def _laid_over(tune: Any, changes: Any) -> Any:
 
 
 class CellsRunner:
-    """A `Runner` per cell, and the overview over all of them."""
+    """A `Runner` per cell, and the overview over those that have names."""
 
     def __init__(self, cells: Cells, folder: Path, records: Path | None = None) -> None:
         self.cells, self.folder, self.records = cells, folder, records or folder / "records"
@@ -131,41 +139,59 @@ class CellsRunner:
             try:
                 runner.check() if name in selected else runner.check_records()
             except InputError as error:
-                raise InputError(f"cell {name}: {error}") from None
+                raise InputError(f"cell {name}: {error}" if name else str(error)) from None
 
     def check_folders(self, selected: list[str], keep_in: Path | None = None) -> None:
         """Raises InputError where something that is not from here would be written over, in any of the folders."""
-        check_overview(self.folder, (CONTEXT_LENGTH,), keep_in)
+        if self.cells.are_named:
+            check_overview(self.folder, (CONTEXT_LENGTH,), keep_in)
         for name in selected:
             self.runners[name].check_folders(keep_in / name if keep_in is not None else None)
 
-    def report(self, draw: bool = True) -> dict[str, Any]:
+    def mark(self, selected: list[str]) -> None:
+        """Says of the folders of the comparison and of these cells whose they are."""
+        mark(self.folder, self.cells.name)
+        for name in filter(None, selected):
+            mark(self.folder / name, name)
+
+    def can_report(self, name: str) -> bool:
+        """Whether a cell has a finished run of the baseline; one without a name says itself what it lacks."""
+        return not name or self.runners[name].has_results()
+
+    def report_all(self, draw: bool = True) -> list[str]:
+        """Reports every cell that can be, and all of them together; returns the figures' paths."""
+        figures = []
+        for name, runner in self.runners.items():
+            if self.can_report(name):
+                figures += [str(PurePosixPath(name, figure)) for figure in runner.figures(runner.report(draw))]
+        return figures + (self.figures(self.report(draw)) if self.cells.are_named else [])
+
+    def report(self, draw: bool = True) -> Overview:
         """Writes results.json, report.md, table.txt and, over several context lengths, a plot; returns the results.
 
         Without `draw` there is no plot. Cells without a finished run of the baseline are listed as missing.
         """
-        overview = build_overview(self._about(), {n: r.results() for n, r in self.runners.items() if r.has_results()})
-        write_json(self.folder / "results.json", overview)
+        cells, results = self.cells, {n: r.results() for n, r in self.runners.items() if r.has_results()}
+        overview = build_overview(cells.name, cells.question, cells.command, self._about(), results)
+        write_json(self.folder / "results.json", overview.to_json())
         (self.folder / CONTEXT_LENGTH).unlink(missing_ok=True)
-        if draw and overview["several_block_sizes"]:
+        if draw and overview.several_block_sizes:
             plot_context_length(overview, self.folder / CONTEXT_LENGTH)
         (self.folder / "report.md").write_text(overview_markdown(overview), encoding="utf-8")
         (self.folder / "table.txt").write_text(overview_table(overview) + "\n", encoding="utf-8")
         return overview
 
-    def figures(self, overview: dict[str, Any]) -> list[str]:
+    def figures(self, overview: Overview) -> list[str]:
         """The names of the figures that `report` draws over all cells."""
-        return [CONTEXT_LENGTH] if overview["several_block_sizes"] else []
+        return [CONTEXT_LENGTH] if overview.several_block_sizes else []
 
-    def _about(self) -> dict[str, Any]:
-        cells = self.cells
-        about = {"name": cells.name, "question": cells.question, "command": cells.command or None}
+    def _about(self) -> dict[str, AboutCell]:
         described = {}
-        for name, comparison in cells.cells.items():
+        for name, comparison in self.cells.cells.items():
             block_size = comparison.recipe(comparison.baseline, comparison.seeds[0]).data.block_size
-            described[name] = {"description": cells.descriptions[name], "block_size": block_size}
-            described[name] |= {"missing": self.runners[name].missing()}
-        return about | {"cells": described}
+            missing = self.runners[name].missing()
+            described[name] = AboutCell(self.cells.descriptions[name], block_size, missing)
+        return described
 
     def keep(self, target: Path) -> None:
         """Copies the overview to `target`; each cell's own files go through `keep_cell`."""

@@ -11,6 +11,7 @@ from ..objectives.registry import objective_class
 from ..recipes.recipe import SECTIONS, Recipe, merge, read_yaml, recipe_from_dict, set_dotted
 from ..recipes.sections import BUDGETS
 from ..reports.samples import SAMPLES
+from ..results.results import Compared
 from .tuning import check_tune
 
 KEYS = (
@@ -50,6 +51,22 @@ class Comparison:
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds of an arm: the comparison's, or fewer where the arm says so."""
         return self.arms[arm].get("seeds", self.seeds)
+
+    def compared(self) -> Compared:
+        """What results need to know of it."""
+        return Compared(
+            name=self.name,
+            question=self.question,
+            command=self.command,
+            baseline=self.baseline,
+            arms={arm: about.get("description") or "" for arm, about in self.arms.items()},
+            seeds=self.seeds,
+            seeds_of={arm: self.seeds_of(arm) for arm in self.arms},
+            metric=self.metric,
+            parameter_matched=self.parameter_matched,
+            own_budgets=self.own_budgets,
+            tuned_in=self.tuned_in,
+        )
 
     def recipe(self, arm: str, seed: int, settings: dict[str, Any] | None = None, **training: Any) -> Recipe:
         """The full recipe of one run: base, then the arm's changes, then tuned `settings` (dotted names)."""
@@ -143,7 +160,7 @@ def _check_alike(comparison: Comparison, arm: str, where: str) -> None:
     """Arms differ in model and optimization; on other data, objectives or budgets they could not be compared."""
     recipe = comparison.recipe(arm, comparison.seeds[0])
     other = comparison.recipe(comparison.baseline, comparison.seeds[0])
-    is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
+    is_labelled = objective_class(recipe.objective.objective).labelled
     if is_labelled:  # a prediction per example: it may be read in any tokens, and cut at any length
         recipe.data.block_size = other.data.block_size
     for section in ("data", "objective") + (() if is_labelled else ("tokenizer",)):

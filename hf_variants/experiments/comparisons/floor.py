@@ -14,9 +14,10 @@ from ..checking import InputError
 from ..engine.prepared_examples import PreparedExamples
 from ..metrics import summarise_scores
 from ..objectives import classifier_record as report
+from ..records import Classification, Floor
 
 
-def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
+def floor_record(prepared: PreparedExamples, resamples: int) -> Floor:
     """The floor's metrics by split, and what a classifier's record says; with the fingerprint of the data.
 
     Raises InputError for a regression and for pairs of texts, which have no such floor.
@@ -38,7 +39,8 @@ def floor_record(prepared: PreparedExamples, resamples: int) -> dict[str, Any]:
         split: summarise_scores(found, prepared.objective.metrics) | report.tuned_metrics(kind, found, threshold)
         for split, found in scores.items()
     }
-    return {"fingerprint": prepared.corpus.fingerprint, "metrics": metrics, "classification": about}
+    said = Classification.from_json(about)
+    return Floor(fingerprint=prepared.corpus.fingerprint, metrics=metrics, classification=said)
 
 
 def _scores(prepared: PreparedExamples, label: np.ndarray, chance: np.ndarray) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _scores(prepared: PreparedExamples, label: np.ndarray, chance: np.ndarray) -
     return {"probability": chance, "label": label, "loss": loss} | prepared.objective.about_scores()
 
 
-GRID = (1.0, 4.0, 16.0, 64.0, 256.0)  # inverse strengths C of the L2 penalty that are tried on validation
+STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0)  # inverse strengths C of the L2 penalty that are tried on validation
 
 
 DEFAULT_C = 4.0  # where there are no validation labels
@@ -80,7 +82,7 @@ def tfidf_floor(
 
     `train_labels` 0 and 1, `(n,)`: the probability of 1, `(n,)`. Class numbers `(n,)`: multinomial, `(n, classes)`,
     classes counted up to the highest in train. 0 and 1 `(n, labels)`: one model per label against the rest. With
-    `validation_labels` and a split "validation", C is the one of GRID with the lowest log loss there, otherwise
+    `validation_labels` and a split "validation", C is the one of STRENGTHS with the lowest log loss there, otherwise
     DEFAULT_C. The same inputs give the same result; `seed` is for scikit-learn. Raises ValueError where texts and
     labels are not equally many, there is no word in the texts, or all labels are one class.
     """
@@ -95,7 +97,7 @@ def tfidf_floor(
     strengths = [DEFAULT_C]
     if validation_labels is not None:
         _check(texts_by_split.get(VALIDATION, ()), np.asarray(validation_labels), VALIDATION)
-        strengths = list(GRID)
+        strengths = list(STRENGTHS)
     best, lowest = {}, np.inf
     for strength in strengths:
         found = _fit_predict(train, labels, splits, strength, seed)

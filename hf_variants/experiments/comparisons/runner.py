@@ -5,48 +5,47 @@ A comparison file names a base recipe, the arms as changes to it, seeds, and per
 arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
+import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedConfig
 
 from ...hub.export import changed_files, export_folder
 from ..checking import DivergedError, InputError
-from ..engine.growing import build_growing
+from ..configs import prediction_horizon
+from ..contract import read
 from ..engine.identity import BOOKKEEPING, identity, recipe_fingerprint
 from ..engine.new_model import check_head
 from ..engine.prepared import Prepared, prepare
 from ..engine.run import run_recipe
-from ..engine.schedule import in_steps, plan
+from ..engine.setup import set_up
 from ..figures.architecture import has_figure, plot_architecture
-from ..figures.classification import TEXTS as FIGURES
+from ..figures.classification import CAPTIONS as FIGURES
 from ..figures.classification import drawn_figures, plot_classification
-from ..figures.growth import TEXTS as GROWTH_PLOTS
+from ..figures.growth import CAPTIONS as GROWTH_PLOTS
 from ..figures.growth import drawn_plots, plot_growing
 from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from ..files import read_json, write_json
 from ..labelled.corpus import LabelledCorpus, skipped_rows
-from ..models.build import build_config
 from ..objectives.base import selected
 from ..recipes.recipe import SECTIONS, Recipe, recipe_from_dict
+from ..records import Floor, RunRecord, Settings, Timing, Trial
 from ..reports.cards import architecture_file, model_card
 from ..reports.report import console_table, report_markdown
 from ..reports.samples import SAMPLES, has_written, samples_markdown
+from ..results.contracts import Results
 from ..results.results import build_results
 from ..results.views import unsteadiness
 from ..results.wording import unsteady_note
 from .arm_timing import quiet_run
 from .comparison import Comparison
 from .floor import floor_record
-from .folder import FLOOR, check_comparison, copy_present
-from .pairs import PAIRS, update_pairs
-from .tuning import trial_recipes, trial_score
-
-Trial = dict[str, Any]
-
+from .folder import FLOOR_RECORD, check_comparison, copy_present
+from .pairs import PAIRS, read_pairs, update_pairs
+from .tuning import trial_recipes, with_choice
 
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
@@ -79,7 +78,7 @@ class Runner:
         horizons = {}
         for arm in self.comparison.arms:
             config = self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
-            horizons[arm] = getattr(config, "prediction_horizon", 1)
+            horizons[arm] = prediction_horizon(config)
             trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
             paths = [self._trial_path(arm, number) for number in range(len(trials))]
             for path, (_, recipe) in zip(paths, trials, strict=True):
@@ -108,16 +107,11 @@ class Runner:
         return [f"{c.name}: {skipped_rows(c.skipped)}" for c in corpora if isinstance(c, LabelledCorpus) and c.skipped]
 
     def _check_recipe(self, recipe: Recipe) -> PreTrainedConfig:
-        prepared = self.prepared(recipe)
-        plan(in_steps(recipe.training, prepared.order(recipe.training).steps_per_epoch), recipe.data.block_size)
-        task = prepared.config_settings(recipe.model.overrides)
-        config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-        prepared.for_model(config)
-        check_head(recipe, prepared)
-        growing = build_growing(recipe, prepared, config)
-        if growing is not None:
-            growing.check(growing.fresh())
-        return config
+        setup = set_up(recipe, self.prepared(recipe))
+        check_head(recipe, setup.prepared)
+        if setup.growing.stages:
+            setup.growing.check(setup.growing.at(0))
+        return setup.config
 
     def check_records(self) -> None:
         """`check` for who runs nothing: compares the records of runs with their recipes, without reading any data."""
@@ -147,43 +141,43 @@ class Runner:
             for number, (settings, recipe) in enumerate(trial_recipes(self.comparison, arm)):
                 self._trial(arm, number, settings, recipe, say)
 
-    def _trial(
-        self, arm: str, number: int, settings: dict[str, Any], recipe: Recipe, say: Callable[[str], None]
-    ) -> None:
+    def _trial(self, arm: str, number: int, settings: Settings, recipe: Recipe, say: Callable[[str], None]) -> None:
         path = self._trial_path(arm, number)
         if self._is_done(path, recipe):
             return
         say(f"tuning {arm}, trial {number}: {settings}")
-        trial = {"trial": number, "settings": settings, "seed": recipe.training.seed}
-        trial |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, self.prepared(recipe)))}
+        prepared = self.prepared(recipe)
+        trial = Trial(
+            trial=number,
+            settings=settings,
+            seed=recipe.training.seed,
+            recipe_fingerprint=recipe_fingerprint(identity(recipe, prepared)),
+            tokens=None,
+            validation_loss=None,
+        )
         try:
-            record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", self.prepared(recipe))
-            found = record["marks"][-1]["validation"]
-            trial |= {"tokens": record["tokens"], "validation_loss": found["loss"]}
-            if "selection" in record:
-                value = selected(record["selection"]["metric"], found, self.prepared(recipe).objective)
-                trial["selection"] = record["selection"] | {"value": value}
+            record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", prepared)
+            found, selection = record.last.validation, record.selection
+            if selection is not None:
+                value = selected(selection.metric, found, prepared.objective)
+                selection = dataclasses.replace(selection, value=value)
+            scores = {"tokens": record.tokens, "validation_loss": found["loss"], "selection": selection}
+            trial = dataclasses.replace(trial, **scores)
         except DivergedError as error:
             say(str(error))
-            trial |= {"tokens": None, "validation_loss": None}
-        write_json(path, trial)
+        write_json(path, trial.to_json())
 
     def trials(self) -> dict[str, list[Trial]] | None:
         """All trials of every arm, the chosen one marked. None where there is nothing to tune."""
         if self.comparison.tune is None:
             return None
         count = self.comparison.tune["trials"]
-        found = {arm: [self._trial_path(arm, n) for n in range(count)] for arm in self.comparison.arms}
-        kept = {arm: [read_json(p) for p in paths if p.exists()] for arm, paths in found.items()}
-        for trials in kept.values():
-            finite = [trial for trial in trials if trial["validation_loss"] is not None]
-            best = min(finite, key=trial_score, default=None)
-            for trial in trials:
-                trial["chosen"] = trial is best
-                trial.pop("recipe_fingerprint")
-        return kept
+        paths = {arm: [self._trial_path(arm, number) for number in range(count)] for arm in self.comparison.arms}
+        return {
+            arm: with_choice([read(Trial, path) for path in every if path.exists()]) for arm, every in paths.items()
+        }
 
-    def chosen(self, arm: str) -> dict[str, Any]:
+    def chosen(self, arm: str) -> Settings:
         """The settings with the lowest validation loss, here or in the cell that is tuned for this one.
 
         Raises InputError while trials are missing.
@@ -195,7 +189,7 @@ class Runner:
             return {}
         if len(trials[arm]) < self.comparison.tune["trials"]:
             raise InputError(f"tune: arm {arm} has {len(trials[arm])} of {self.comparison.tune['trials']} trials")
-        settings = next((trial["settings"] for trial in trials[arm] if trial["chosen"]), None)
+        settings = next((trial.settings for trial in trials[arm] if trial.chosen), None)
         if settings is None:
             raise InputError(f"tune: every trial of arm {arm} diverged; lower the learning rates in tune.space")
         return settings
@@ -218,7 +212,7 @@ class Runner:
             except DivergedError as error:  # stays among the missing runs; the others go on
                 say(f"{arm}, seed {seed}: {error}")
                 continue
-            write_json(path, record | {"comparison": self.comparison.name})
+            write_json(path, dataclasses.replace(record, comparison=self.comparison.name).to_json())
 
     def run_folder(self, arm: str, seed: int) -> Path:
         """Where a compared run lies."""
@@ -228,20 +222,18 @@ class Runner:
         """Whether `path` is the record of exactly this recipe. Raises InputError where it is of another one."""
         if not path.exists():
             return False
-        record = read_json(path)
-        known = record.get("recipe_fingerprint") if isinstance(record, dict) else None
-        if known != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
+        if _fingerprint_in(path) != recipe_fingerprint(identity(recipe, self.prepared(recipe))):
             raise InputError(_FOREIGN.format(path))
         return True
 
     # ---- after the runs ----------------------------------------------------------------------------------------
 
-    def finished(self) -> Iterator[dict[str, Any]]:
+    def finished(self) -> Iterator[RunRecord]:
         """The records of all finished runs of this comparison."""
         for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
             path = self._record_path(arm, seed)
             if path.exists():
-                yield read_json(path)
+                yield read(RunRecord, path)
 
     def missing(self) -> list[str]:
         """The runs that have no record."""
@@ -250,12 +242,12 @@ class Runner:
 
     def write_floor(self, say: Callable[[str], None] = print) -> None:
         """The comparison's floor, where it has one and no record of it is there."""
-        path = self.records / FLOOR
+        path = self.records / FLOOR_RECORD
         if not self.comparison.floor or path.exists():
             return
         say("the floor: TF-IDF and logistic regression")
         recipe = self.final_recipe(self.comparison.baseline, self.comparison.seeds[0])
-        write_json(path, floor_record(self.prepared(recipe), recipe.objective.bootstrap_samples))
+        write_json(path, floor_record(self.prepared(recipe), recipe.objective.bootstrap_samples).to_json())
 
     def time(self, say: Callable[[str], None] = print, again: bool = False) -> None:
         """The separate quiet run that all speed figures come from."""
@@ -265,32 +257,33 @@ class Runner:
         say(f"timing {len(self.comparison.arms)} arms in turns")
         recipes = {arm: self.final_recipe(arm, self.comparison.seeds[0]) for arm in self.comparison.arms}
         timed = quiet_run(recipes, self.prepared, self.comparison.timing_rounds)
-        write_json(self.records / "timing.json", timed)
-        if doubt := unsteady_note({arm: unsteadiness(figures) for arm, figures in timed["arms"].items()}):
+        write_json(self.records / "timing.json", timed.to_json())
+        if doubt := unsteady_note({arm: unsteadiness(figures) for arm, figures in timed.arms.items()}):
             say(f"{doubt} `--only time --time_again` repeats it.")
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""
         return any(self._record_path(self.comparison.baseline, seed).exists() for seed in self.comparison.seeds)
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """Everything that the finished runs say. Raises InputError where they cannot be compared."""
-        timing = self.records / "timing.json"
-        about = {"name": self.comparison.name, "question": self.comparison.question}
-        about |= {"baseline": self.comparison.baseline, "arms": self.comparison.arms, "seeds": self.comparison.seeds}
-        about |= {"metric": self.comparison.metric, "own_budgets": self.comparison.own_budgets}
-        about |= {"seeds_of": {arm: self.comparison.seeds_of(arm) for arm in self.comparison.arms}}
-        about |= {"parameter_matched": self.comparison.parameter_matched, "command": self.comparison.command or None}
-        about |= {"tuned_in": self.comparison.tuned_in}
-        measured = read_json(timing) if timing.exists() else None
-        others = [self.records / name for name in (FLOOR, PAIRS)]
-        floor, pairs = (read_json(path) if path.exists() else None for path in others)
+        own, timing, floor, pairs = (
+            self.comparison,
+            *(self.records / name for name in ("timing.json", FLOOR_RECORD, PAIRS)),
+        )
         try:
-            return build_results(about, list(self.finished()), measured, self.trials(), floor, pairs)
+            return build_results(
+                own.compared(),
+                list(self.finished()),
+                read(Timing, timing) if timing.exists() else None,
+                self.trials(),
+                read(Floor, floor) if floor.exists() else None,
+                read_pairs(pairs),
+            )
         except ValueError as error:
             raise InputError(f"{self.records}: {error}") from None
 
-    def report(self, draw: bool = True) -> dict[str, Any]:
+    def report(self, draw: bool = True) -> Results:
         """Writes results.json, report.md, what the models wrote, a card per arm, and the figures; returns the results.
 
         Without `draw` there are no figures; all else is as with them.
@@ -298,7 +291,7 @@ class Runner:
         own = self.comparison
         update_pairs(self.records / PAIRS, list(self.finished()), self.run_folder, own.baseline, own.metric)
         results = self.results()
-        write_json(self.folder / "results.json", results)
+        write_json(self.folder / "results.json", results.to_json())
         if draw:
             self._draw(results)
         (self.folder / "report.md").write_text(report_markdown(results), encoding="utf-8")
@@ -306,33 +299,33 @@ class Runner:
         (self.folder / SAMPLES).unlink(missing_ok=True)
         if has_written(results):
             (self.folder / SAMPLES).write_text(samples_markdown(results), encoding="utf-8")
-        for arm in results["arms"]:
+        for arm in results.arms:
             card = model_card(results, arm, _plots_of(results, arm))
             (self.folder / f"{arm}.md").write_text(card, encoding="utf-8")
         return results
 
-    def figures(self, results: dict[str, Any]) -> list[str]:
+    def figures(self, results: Results) -> list[str]:
         """The names of the figures that `report` draws of these results."""
-        return list(dict.fromkeys(name for arm in results["arms"] for name in _plots_of(results, arm)))
+        return list(dict.fromkeys(name for arm in results.arms for name in _plots_of(results, arm)))
 
-    def _draw(self, results: dict[str, Any]) -> None:
+    def _draw(self, results: Results) -> None:
         plot_loss_curves(results, self.folder / LOSS_CURVES)
         plot_cost_quality(results, self.folder / COST_QUALITY)
         plot_growing(results, self.folder)
         plot_classification(results, self.folder)
-        for arm, row in results["arms"].items():
+        for arm, row in results.arms.items():
             plot_architecture(row, self.folder / architecture_file(arm))
 
-    def export(self, results: dict[str, Any], say: Callable[[str], None] = print) -> None:
+    def export(self, results: Results, say: Callable[[str], None] = print) -> None:
         """One Hub-ready folder per arm, from the seed that was best on validation."""
-        for arm, row in results["arms"].items():
-            source = self.run_folder(arm, row["best_seed"]) / "final"
+        for arm, row in results.arms.items():
+            source = self.run_folder(arm, row.best_seed) / "final"
             if not source.is_dir():
-                say(f"{arm}: the weights of seed {row['best_seed']} are not here; its folder was not exported")
+                say(f"{arm}: the weights of seed {row.best_seed} are not here; its folder was not exported")
                 continue
             plots = {name: self.folder / name for name in _plots_of(results, arm)}
             card, folder = (self.folder / f"{arm}.md").read_text(encoding="utf-8"), self.folder / "models" / arm
-            export_folder(source, folder, card, {"results.json": results}, plots)
+            export_folder(source, folder, card, {"results.json": results.to_json()}, plots)
             if changed := changed_files(folder):
                 say(f"{folder}: left as they are, having been edited or added: {', '.join(changed)}")
 
@@ -347,15 +340,21 @@ class Runner:
             shutil.copytree(self.records, records, dirs_exist_ok=True)
 
 
-def _plots_of(results: dict[str, Any], arm: str) -> tuple[str, ...]:
+def _plots_of(results: Results, arm: str) -> tuple[str, ...]:
     """The figures that an arm's card shows."""
-    own = (architecture_file(arm),) if has_figure(results["arms"][arm]) else ()
+    own = (architecture_file(arm),) if has_figure(results.arms[arm]) else ()
     return (*own, LOSS_CURVES, COST_QUALITY, *drawn_plots(results), *drawn_figures(results))
+
+
+def _fingerprint_in(path: Path) -> str | None:
+    """The fingerprint of the recipe that made a record of a run or of a trial; None in any other file."""
+    content = read_json(path)
+    return content.get("recipe_fingerprint") if isinstance(content, dict) else None
 
 
 def _check_recorded_recipe(path: Path, recipe: Recipe) -> None:
     """Raises InputError unless the record's own copy of its recipe decides the same as `recipe`."""
-    recorded = recipe_from_dict(read_json(path)["recipe"], str(path))
+    recorded = recipe_from_dict(read(RunRecord, path).recipe.to_json(), str(path))
     for section in SECTIONS:
         old, new = (vars(getattr(r, section)) for r in (recorded, recipe))
         if any(old[name] != new[name] for name in new if name not in BOOKKEEPING):

@@ -1,13 +1,16 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The trials in which a comparison's hyperparameters are tuned: as many for each arm, with the same draws."""
 
+import dataclasses
 import math
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..checking import InputError, as_mapping, as_whole, check_range, refuse_unknown
 from ..recipes.recipe import Recipe
 from ..recipes.sections import BUDGETS
+from ..records import Trial
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -70,12 +73,20 @@ def trial_recipes(comparison: "Comparison", arm: str) -> list[tuple[dict[str, An
     ]
 
 
-def trial_score(trial: dict[str, Any]) -> float:
+def with_choice(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials as results have them: without fingerprints, and the one marked whose settings are used."""
+    finite = [trial for trial in trials if trial.validation_loss is not None]
+    best = min(finite, key=trial_score, default=None)
+    apart = {"recipe_fingerprint": "", "written": ()}
+    return [dataclasses.replace(trial, chosen=trial is best, **apart) for trial in trials]
+
+
+def trial_score(trial: Trial) -> float:
     """What a trial is chosen by, lower is better: its validation loss, or the metric that its objective selects by."""
-    found = trial.get("selection")
+    found = trial.selection
     if found is None:
-        return trial["validation_loss"]
-    return found["value"] if found["lower_is_better"] else -found["value"]
+        return trial.validation_loss
+    return found.value if found.lower_is_better else -found.value
 
 
 def _draw(rng: random.Random, choices: Any) -> Any:

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_model, save_model
 
 from ..files import put_in_place
-from ..objectives.base import selected
+from ..objectives.base import Objective, selected
 
 
 class BestModel:
     """The best model of a run, by the metric that its objective selects by; nothing without a `patience`."""
 
-    def __init__(self, patience: int | None, objective: Any, folder: Path) -> None:
+    def __init__(self, patience: int | None, objective: Objective, folder: Path) -> None:
         self.patience, self.objective, self.folder = patience, objective, folder
-        self.metric, self.lower_is_better = getattr(objective, "selection", ("loss", True))
+        self.metric, self.lower_is_better = objective.selection
 
     def saw(self, progress: Any, values: dict[str, float]) -> bool:
         """Counts one evaluation on validation in `progress`; whether it is the best so far."""
@@ -34,6 +34,10 @@ class BestModel:
         else:
             progress.bad += 1
         return improved
+
+    def about(self, progress: Any) -> dict[str, int]:
+        """What every line of metrics says of it."""
+        return {} if self.patience is None else {"best_step": progress.best_step}
 
     def is_over(self, progress: Any) -> bool:
         """Whether so many evaluations in a row brought no improvement."""

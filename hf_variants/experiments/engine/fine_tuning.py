@@ -5,6 +5,7 @@ With `frozen` the encoder stays in evaluation mode. Its output for an example ne
 once, and what the head reads of it is played back in every epoch.
 """
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from ..models.costs import count_parameters, forward_flops_per_token
 from ..models.missing import missing_weights
 from ..objectives.frozen_features import FEATURES, PlayedEncoder, play_features
 from ..recipes.sections import TrainingArguments
+from ..records import DataRecord, Mark
+from .prepared import Prepared
 from .prepared_examples import PreparedExamples
 
 PROBE = 16  # examples on which playing back is compared with the whole model
@@ -82,7 +85,7 @@ class FineTuning:
         if self.training.train == "lora":
             self._add_adapters()
 
-    def start(self, prepared: Any) -> Any:
+    def start(self, prepared: Prepared) -> Prepared:
         """Returns `prepared`, with features in place of text where a frozen encoder's are enough."""
         return self._play_back(prepared) if self.training.train == "frozen" else prepared
 
@@ -160,17 +163,17 @@ class FineTuning:
             self.read_seconds = time.perf_counter() - began
         return features
 
-    def add_cost(self, record: dict[str, Any], length: int) -> None:
-        """Adds to a record, in place, what it cost to read the training examples once with a frozen encoder."""
+    def with_reading(self, marks: tuple[Mark, ...], data: DataRecord, length: int) -> tuple[Mark, ...]:
+        """The marks of a run with what it cost to read the training examples once with a frozen encoder."""
         if self.encoder is None:
-            return
+            return marks
         head = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        reading = forward_flops_per_token(self.encoder, length) * record["data"]["splits"]["train"]["tokens"]
-        record["seconds"] += self.read_seconds
-        for mark in record["marks"]:
-            mark["seconds"] += self.read_seconds
-            mark["flops"] = reading + 6 * head * mark["tokens"] / length  # of the head: 6 per weight and example
-        record["flops_per_token"] = record["marks"][-1]["flops"] / record["marks"][-1]["tokens"]
+        reading = forward_flops_per_token(self.encoder, length) * data.splits["train"]["tokens"]
+        costs = [reading + 6 * head * mark.tokens / length for mark in marks]  # of the head: 6 per weight and example
+        return tuple(
+            dataclasses.replace(mark, seconds=mark.seconds + self.read_seconds, flops=flops)
+            for mark, flops in zip(marks, costs, strict=True)
+        )
 
     def count_parameters(self) -> dict[str, int]:
         """All and trainable parameters, an encoder that is played back included."""
@@ -219,8 +222,8 @@ class FeatureReader:
         places = torch.arange(mask.shape[1], device=device) * mask
         column = places.argmax(1) if self.last else torch.zeros(len(mask), dtype=torch.long, device=device)
         found = {FEATURES[0]: hidden[torch.arange(len(mask), device=device), column][:, None].float().cpu().numpy()}
-        if getattr(output, "pooler_output", None) is not None:
-            found[FEATURES[1]] = output.pooler_output.float().cpu().numpy()
+        if output.get("pooler_output") is not None:
+            found[FEATURES[1]] = output["pooler_output"].float().cpu().numpy()
         return found
 
     @torch.no_grad()

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
 from ... import growth
 from ..checking import DivergedError, InputError, StoppedError
@@ -36,11 +37,11 @@ from ..machine.checkpoints import (
     written_checkpoints,
 )
 from ..machine.processes import end_all, told, write_together
-from ..machine.sharding import agree_on_weights, blank_copy, gather, spread_again, spread_state, whole, whole_state
+from ..machine.sharding import spread_state, whole_state
 from ..machine.signals import StopSignals
-from ..machine.zero import Zero
-from ..models.costs import count_parameters, training_flops_per_token
-from ..objectives.evaluations import FixedEvaluation, evaluate_split
+from ..machine.spread import Spread
+from ..models.costs import count_parameters
+from ..objectives.evaluations import Evaluation, evaluate_split
 from ..recipes.sections import TrainingArguments
 from .best import BestModel
 from .growing import Growing, GrowthState
@@ -50,7 +51,6 @@ from .schedule import NEVER, Phase, learning_rate
 from .steps import StepDataset, step_loader
 
 INTERRUPTED = 1000  # what a process that got SIGINT adds to the count of those asked to stop
-PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)  # each process has a whole model
 
 
 @dataclass
@@ -68,36 +68,34 @@ class Progress:
     best_step: int = 0
     bad: int = 0  # evaluations in a row that brought no improvement
 
-    def __post_init__(self) -> None:
-        if isinstance(self.growth, dict):  # from a checkpoint
-            self.growth = GrowthState(**self.growth)
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Progress":
+        """What `asdict` made of it for a checkpoint."""
+        return cls(**values | {"growth": GrowthState(**values["growth"])})
 
 
 class Loop:
     """Runs the phases of one run from wherever `folder` says it stands.
 
-    `shard(model)` spreads a model over the processes, in place (machine/sharding.py); `zero` does so with DeepSpeed
-    (machine/zero.py); without them Accelerate decides.
+    `snapshot(model, step)` is called on every process; `model` is None where this one doesn't have it whole.
     """
 
     def __init__(
         self,
         accelerator: Accelerator,
-        model: torch.nn.Module,
+        model: PreTrainedModel,
         dataset: StepDataset,
-        evaluations: dict[str, FixedEvaluation],
+        evaluations: dict[str, Evaluation],
         arguments: TrainingArguments,
         phases: list[Phase],
         folder: Path,
-        on_snapshot: Any = None,
+        snapshot: Callable[[PreTrainedModel | None, int], None] | None = None,
         growing: Growing | None = None,
-        shard: Callable[[torch.nn.Module], None] | None = None,
-        zero: Zero | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.accelerator, self.arguments, self.phases, self.folder = accelerator, arguments, phases, folder
-        self.dataset, self.evaluations, self.on_snapshot = dataset, evaluations, on_snapshot
-        self.growing, self.length = growing, dataset.order.typical_length
-        self.shard, self.zero, self.is_sharded = shard, zero, shard is not None or zero is not None
+        self.dataset, self.evaluations, self.snapshot = dataset, evaluations, snapshot
+        self.growing, self.spread = growing or Growing(), spread or Spread(accelerator)
         self.progress, self.signals, self.asked_to_stop = Progress(), StopSignals(), 0
         self.saved = 0  # updates of the newest checkpoint of this process's life
         self._install(model)
@@ -105,41 +103,20 @@ class Loop:
         self.checkpoints = folder / CHECKPOINTS
         self.best = BestModel(arguments.early_stopping, dataset.objective, self.checkpoints)
 
-    def _install(self, model: torch.nn.Module) -> None:
+    def _install(self, model: PreTrainedModel) -> None:
         """Trains this model from here on, with a new optimizer. It must be whole; `plain_model` may not be."""
         self.model = self.optimizer = None  # DDP's wrapper hooks into the parameters for as long as it lives
         self.accelerator.free_memory()
         self.plain_model = model.train()
-        if self.growing is not None:
-            self.flops_per_token = training_flops_per_token(model, self.length)
-        if self.is_sharded:
-            agree_on_weights(model)
-            self.blank = blank_copy(model)
-        self.model, self.optimizer = self._spread(model)
+        self.flops_per_token = self.growing.flops_per_token(model, self.dataset.order.typical_length)
+        self.spread.place(model)
+        self.model, self.optimizer = self.spread.prepare(model, build_optimizer(model, self.arguments))
         self.parameters = list(self.model.parameters())
-        self._backward = self.accelerator.backward if self.zero is None else self.zero.backward
-        self._clip, self._updater = self.accelerator.clip_grad_norm_, self.optimizer
-        if self.accelerator.distributed_type in PLAIN and not self.is_sharded and self.accelerator.scaler is None:
-            # Here Accelerate's wrappers change nothing, but look for packages on the disk in every step.
-            self._clip, self._updater = torch.nn.utils.clip_grad_norm_, self.optimizer.optimizer
+        self._clip, self._updater = self.spread.stepping(self.optimizer)
 
-    def _spread(self, model: torch.nn.Module) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-        """Spreads a whole model over the processes as asked. Returns what to call instead of it, and its optimizer."""
-        if self.zero is not None:
-            return self.zero.install(model)
-        if self.shard is not None:
-            self.shard(model)
-        optimizer = build_optimizer(model, self.arguments)
-        if self.shard is not None and not self.accelerator.is_fsdp2:  # Accelerate would take it for a whole one
-            return model, self.accelerator.prepare(optimizer)
-        return self.accelerator.prepare(model, optimizer)
-
-    def _whole_model(self, everywhere: bool = False) -> torch.nn.Module | None:
+    def _whole_model(self, everywhere: bool = False) -> PreTrainedModel | None:
         """The model with whole parameters, on the main process or on all; every process must call this."""
-        if not self.is_sharded:
-            return self.plain_model
-        get = whole if self.zero is None else self.zero.whole
-        return gather(self.plain_model, self.blank, everywhere or self.accelerator.is_main_process, get)
+        return self.spread.whole_model(self.plain_model, everywhere)
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
@@ -147,7 +124,7 @@ class Loop:
         """Trains to the end of the last phase. Goes on from the newest checkpoint where there is one."""
         self._resume()
         self.model.train()
-        if self.progress.step == 0 and self.growing is not None and self.growing.is_due(self.progress.growth, 0):
+        if self.progress.step == 0 and self.growing.is_due(self.progress.growth, 0):
             self._grow(self.phases[0])
         with self._bar() as self.bar, self.signals:
             while self.progress.phase < len(self.phases):
@@ -157,10 +134,7 @@ class Loop:
                 self._stop()
         check_optimizer(self.plain_model, self.optimizer)
         self.plain_model = self._whole_model(everywhere=True)
-        if self.zero is not None:
-            self.zero.release()
-        if self.growing is not None:
-            self.growing.finish(self.plain_model)
+        self.growing.finish(self.plain_model)
         return self.progress
 
     def _run_phase(self, phase: Phase) -> None:
@@ -197,9 +171,7 @@ class Loop:
         """One optimizer step over all micro-batches."""
         began, p = time.perf_counter(), self.progress
         rate = learning_rate(self.arguments, phase, p.step, p.seconds)
-        if self.growing is not None:
-            rate *= self.growing.rewarming(p.growth, p.step)
-            self.growing.before_step(self.plain_model, p.growth, p.step)
+        rate *= self.growing.before_step(self.plain_model, p.growth, p.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         total = torch.zeros((), device=self.accelerator.device)
@@ -219,7 +191,8 @@ class Loop:
 
     def _asked(self) -> int:
         """What this process adds to the count of those asked to stop."""
-        return {0: 0, signal.SIGINT: INTERRUPTED}.get(self.signals.received, 1)
+        received = self.signals.received
+        return (INTERRUPTED if received == signal.SIGINT else 1) if received else 0
 
     def _agreed(self, seconds: float) -> float:
         """One clock for all processes, so that they end a phase at the same step and at one learning rate."""
@@ -236,18 +209,15 @@ class Loop:
             with self.accelerator.autocast():
                 loss = self.dataset.objective.losses(self.model, batch)["loss"].sum() / weight
             # Accelerate divides by the micro-batches and DDP by the processes; `weight` already counts them all
-            self._backward(loss * self.dataset.parts * self.dataset.world)
+            self.accelerator.backward(loss * self.dataset.parts * self.dataset.world)
             if self.accelerator.sync_gradients:
                 self._update()
         return loss.detach()
 
     def _update(self) -> None:
         """Clips the gradients and updates the weights. Raises DivergedError before a bad gradient reaches them."""
-        if self.zero is not None:
-            self.grad_norm = self._finite(self.zero.update(), "gradient norm")
-            return
         limit = self.arguments.max_grad_norm or math.inf  # a loss may be finite where its gradient isn't
-        self.grad_norm = whole(self._clip(self.parameters, limit))
+        self.grad_norm = self._clip(self.parameters, limit)
         if self.accelerator.scaler is None:  # fp16's scaler expects infinite gradients, and skips the step
             self._finite(self.grad_norm, "gradient norm")
         if self.arguments.log_layer_gradients and self._logs_next():
@@ -274,9 +244,7 @@ class Loop:
     def _after_step(self, phase: Phase) -> None:
         a, p = self.arguments, self.progress
         self.bar.update(1)
-        if self.growing is not None:
-            read = self.dataset.order.tokens(p.step) - self.dataset.order.tokens(p.step - 1)
-            self.growing.saw_step(p.growth, self.flops_per_token, read)
+        self.growing.saw_step(p.growth, self.flops_per_token, self.dataset.order, p.step)
         if p.step % a.log_every == 0 or p.step == phase.end:
             self._record_training(phase)
         # linear and cosine schedules are one phase, evaluated on its way as a trunk is
@@ -284,14 +252,13 @@ class Loop:
         if on_trunk and p.step % a.eval_every == 0:
             values = self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation")
             self._note_best(values)
-            if self.growing is not None:
-                self.growing.saw_loss(p.growth, values["loss"])
+            self.growing.saw_loss(p.growth, values["loss"])
         # a stage that begins where a budget ends has no step in it: the model is measured as it was trained
         goes_on = phase.kind == "trunk" or p.step < phase.end
-        if self.growing is not None and goes_on and self.growing.is_due(p.growth, p.step):
+        if goes_on and self.growing.is_due(p.growth, p.step):
             self._grow(phase)
-        if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.on_snapshot:
-            self.on_snapshot(self._whole_model(), p.step)
+        if a.snapshot_every and on_trunk and p.step % a.snapshot_every == 0 and self.snapshot:
+            self.snapshot(self._whole_model(), p.step)
         if a.checkpoint_every and p.updates % a.checkpoint_every == 0:
             self._save_progress()
 
@@ -315,8 +282,7 @@ class Loop:
 
     def _evaluate(self, split: str) -> dict[str, float]:
         values = evaluate_split(self.model, self.evaluations[split], self.accelerator)
-        if self.is_sharded:
-            spread_again(self.plain_model)
+        self.spread.evaluated(self.plain_model)
         # Those of one process for all: machines may round differently, and decide differently to grow or to stop.
         return told(values)
 
@@ -324,10 +290,7 @@ class Loop:
         p = self.progress
         place = {"event": event, "phase": phase.kind, "budget": phase.budget, "step": p.step}
         place |= {"tokens": self.dataset.order.tokens(p.step)}
-        if self.best.patience is not None:
-            place["best_step"] = p.best_step
-        if self.growing is not None:
-            place |= {"flops": p.growth.flops, "stage_tokens": list(p.growth.stage_tokens)}
+        place |= self.best.about(p) | self.growing.about(p.growth)
         self.metrics.append(place | values | clock | {"seconds": p.seconds})
         if self.arguments.trackers:
             numbers = {f"{event}/{n}": v for n, v in values.items() if isinstance(v, (int, float))}
@@ -380,7 +343,7 @@ class Loop:
                 self._note_best(self._record_evaluation(replace(phase, kind="trunk", budget=None), "validation"))
             model = self._whole_model(everywhere=True)
             self.best.load(self.progress, model)
-            if self.is_sharded:
+            if not self.spread.is_whole:
                 self._install(model)
         for split in self.evaluations:
             self._record_evaluation(phase, split)
@@ -407,7 +370,7 @@ class Loop:
     def _save(self, folder: Path) -> None:
         state = {"progress": asdict(self.progress), "metrics_bytes": self.metrics.size()}
         state["grad_scaler"] = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
-        state["stream"] = self.dataset.position(self.progress.step)
+        state["stream"] = self.dataset.order.position(self.progress.step)
         model = self._whole_model()
         optimizer = self.optimizer.state_dict()
         optimizer |= {"state": whole_state(optimizer["state"], self.accelerator.is_main_process)}
@@ -426,23 +389,23 @@ class Loop:
 
     def _restore(self, folder: Path) -> dict[str, Any]:
         state = read_state(folder)
-        stage = Progress(**state["progress"]).growth.stage
-        if stage != self.progress.growth.stage or self.is_sharded:
-            self._install(self._load_whole(folder, stage))
+        progress = Progress.from_json(state["progress"])
+        if progress.growth.stage != self.progress.growth.stage or not self.spread.is_whole:
+            self._install(self._load_whole(folder, progress.growth.stage))
         else:
             load_weights(folder, self.plain_model)
         load_optimizer(folder, self.optimizer)
         spread_state(self.optimizer)
         load_random_state(folder, self.accelerator.process_index)
-        self.progress = Progress(**state["progress"])
-        self.dataset.go_to(state.get("stream"))
-        if self.growing is not None:
-            self.growing.before_step(self.plain_model, self.progress.growth, self.progress.step - 1)
+        self.progress = progress
+        if state.get("stream") is not None:  # without it batches are the same, but a stream is read anew
+            self.dataset.order.go_to(state["stream"])
+        self.growing.before_step(self.plain_model, self.progress.growth, self.progress.step - 1)
         if self.accelerator.scaler and state["grad_scaler"]:
             self.accelerator.scaler.load_state_dict(state["grad_scaler"])
         return state
 
-    def _load_whole(self, folder: Path, stage: int) -> torch.nn.Module:
+    def _load_whole(self, folder: Path, stage: int) -> PreTrainedModel:
         """A whole model of a growth stage, with a checkpoint's weights."""
         if stage != self.progress.growth.stage:
             model = self.growing.at(stage).to(self.accelerator.device)

@@ -1,15 +1,15 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The model that a run begins with, and whether it can learn from the data: its inputs and its labels."""
 
+import copy
+
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..checking import InputError
-from ..labelled.corpus import LabelledCorpus
 from ..machine.environment import default_device
 from ..models.build import REFUSED, build_model, is_of_table, reason_of
 from ..models.head_order import align_head, head_order
-from ..recipes.labels import REGRESSION
 from ..recipes.recipe import Recipe
 from .prepared import Prepared
 
@@ -39,27 +39,28 @@ def check_block(model: PreTrainedModel, prepared: Prepared) -> None:
 
 
 def _check_flex_attention(config: PreTrainedConfig) -> None:
+    fields = config.to_dict()
     for name in ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout"):
-        if getattr(config, name, 0.0):
-            raise InputError(f"model: {name} is {getattr(config, name)}; allowed with flex_attention: 0")
+        if fields.get(name):
+            raise InputError(f"model: {name} is {fields[name]}; allowed with flex_attention: 0")
     if default_device() == "cpu":
         raise InputError("model.attn_implementation: flex_attention trains on a GPU only; allowed here: eager, sdpa")
 
 
 def new_model(recipe: Recipe, config: PreTrainedConfig, prepared: Prepared) -> PreTrainedModel:
-    """The model that a run begins with. Raises InputError where it can't be had."""
-    model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
-    if _may_keep_head(recipe, prepared):
-        align_head(model, recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
+    """The model that a run begins with; `config` stays as it is. Raises InputError where it can't be had."""
+    model = build_model(recipe.model, copy.deepcopy(config), prepared.objective.auto_class, prepared.tokenizer)
+    if keeps_head(recipe, prepared):
+        align_head(model, recipe.model, prepared.class_names, bool(recipe.labels.label_names))
     return model
 
 
 def check_head(recipe: Recipe, prepared: Prepared) -> None:
     """Raises InputError where a pretrained head has labels of which nothing says what they are in the data."""
-    if _may_keep_head(recipe, prepared):
-        head_order(recipe.model, prepared.corpus.label_names, bool(recipe.labels.label_names))
+    if keeps_head(recipe, prepared):
+        head_order(recipe.model, prepared.class_names, bool(recipe.labels.label_names))
 
 
-def _may_keep_head(recipe: Recipe, prepared: Prepared) -> bool:
-    corpus = prepared.corpus
-    return recipe.model.pretrained and isinstance(corpus, LabelledCorpus) and corpus.problem_type != REGRESSION
+def keeps_head(recipe: Recipe, prepared: Prepared) -> bool:
+    """Whether the model comes with a head for classes, or labels, of its own."""
+    return recipe.model.pretrained and bool(prepared.class_names)

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a recipe makes of its data: splits in the form that a run reads, their tokenizer, and the objective.
 
-There are three forms with the same methods: text in packed blocks, text whose train split is streamed (both here), and
-labelled examples (prepared_examples.py).
+There are three forms: text in packed blocks, text whose train split is streamed (both here), and labelled examples
+(prepared_examples.py). `Prepared` is what they have in common.
 """
 
 import copy
@@ -11,17 +11,22 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from accelerate import Accelerator
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
-from ..objectives.evaluations import FixedEvaluation
+from ..labelled.corpus import LabelledCorpus
+from ..objectives.base import Objective
+from ..objectives.evaluations import Evaluation, FixedEvaluation
 from ..objectives.registry import build_objective, objective_class
 from ..recipes.recipe import Recipe
 from ..recipes.sections import DataArguments, TrainingArguments
-from ..text.blocks import BlockOrder, PackedBlocks
+from ..text.blocks import BlockOrder, Order, PackedBlocks
 from ..text.builtin import QUESTIONS
 from ..text.corpora import Corpus, load_corpus
 from ..text.questions import as_question
@@ -29,7 +34,51 @@ from ..text.shards import ShardedText, open_shards
 from ..text.streaming import BlockStream, StreamOrder, TokenizedShards
 from ..text.streams import Document, TrainingText, pieces
 from ..text.tokenizer import build_tokenizer, document_parts, separator_id, tokenize_documents
-from .prepared_examples import PreparedExamples, prepare_examples
+from .prepared_examples import prepare_examples
+
+
+class Prepared(Protocol):
+    """A recipe's data, tokenizer and objective, ready for any number of models."""
+
+    corpus: Corpus | LabelledCorpus
+    tokenizer: PreTrainedTokenizerBase
+    objective: Objective
+    data: DataArguments
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes or labels that a model tells apart; None where it does something else."""
+
+    def describe(self) -> dict[str, Any]:
+        """The `data` part of a record."""
+
+    def order(self, training: TrainingArguments) -> Order:
+        """What each optimizer step reads. Raises InputError where train is too short for one."""
+
+    def evaluations(self, recipe: Recipe) -> dict[str, Evaluation]:
+        """The splits that a model is evaluated on."""
+
+    def sample(self, count: int, typical: bool = False) -> dict[str, np.ndarray]:
+        """A batch of `count` training texts as the objective prepares it: the longest ones, or `typical` ones."""
+
+    def config_settings(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        """What the data decides of a model's configuration, the vocabulary apart. `overrides` are the recipe's."""
+
+    def budget(self, training: TrainingArguments, share: float, steps: int) -> dict[str, int]:
+        """What arms are matched by at a mark beside its tokens; `steps` were done where a `share` was the budget."""
+
+    def for_model(self, config: PreTrainedConfig) -> "Prepared":
+        """The same with the objective as this model needs it. Raises InputError where texts are too short for it."""
+
+    def finish(
+        self,
+        model: PreTrainedModel,
+        recipe: Recipe,
+        evaluations: dict[str, Evaluation],
+        accelerator: Accelerator,
+        folder: Path,
+    ) -> dict[str, Any]:
+        """What is found out with a finished model, for the record; files go to `folder`. Called on every process."""
 
 
 @dataclass
@@ -38,9 +87,14 @@ class PreparedText:
 
     corpus: Corpus
     tokenizer: PreTrainedTokenizerBase
-    objective: Any
+    objective: Objective
     blocks: dict[str, PackedBlocks]
     data: DataArguments
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """None: text has no labels."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """The `data` part of a record."""
@@ -61,7 +115,7 @@ class PreparedText:
         """Which blocks make up each optimizer step."""
         return BlockOrder(self.blocks["train"], training.batch_size, training.seed, self.data.random_phase)
 
-    def evaluations(self, recipe: Recipe) -> dict[str, FixedEvaluation]:
+    def evaluations(self, recipe: Recipe) -> dict[str, Evaluation]:
         """The splits that a model is evaluated on."""
         return {split: self._evaluation(recipe, split) for split in ("validation", "test") if split in self.blocks}
 
@@ -87,23 +141,26 @@ class PreparedText:
         return {}
 
     def finish(
-        self, model: PreTrainedModel, recipe: Recipe, evaluations: Any, accelerator: Any, folder: Any
+        self,
+        model: PreTrainedModel,
+        recipe: Recipe,
+        evaluations: dict[str, Evaluation],
+        accelerator: Accelerator,
+        folder: Path,
     ) -> dict[str, Any]:
         """What the objective has a finished model do, for the record."""
-        if not accelerator.is_main_process or not hasattr(self.objective, "finish"):
+        if not accelerator.is_main_process:
             return {}
         return self.objective.finish(model, self.corpus, self.data.block_size)
 
     def for_model(self, config: PreTrainedConfig) -> "PreparedText":
         """The same with the objective as this model needs it. Raises InputError where blocks are too short for it."""
-        horizon, stride = getattr(config, "prediction_horizon", 1), self.data.eval_stride
+        horizon, stride = configs.prediction_horizon(config), self.data.eval_stride
         if horizon > self.data.block_size - (stride or 1):
             raise InputError(
                 f"data: block_size {self.data.block_size} is below prediction_horizon {horizon} + eval_stride "
                 f"{stride or 1}"
             )
-        if not hasattr(self.objective, "for_model"):
-            return self
         return dataclasses.replace(self, objective=self.objective.for_model(config))
 
 
@@ -131,13 +188,10 @@ class PreparedStream(PreparedText):
         return self.objective.prepare(np.resize(rows, (count, rows.shape[1])), np.random.default_rng(0))[0]
 
 
-Prepared = PreparedText | PreparedExamples
-
-
 def prepare(recipe: Recipe) -> Prepared:
     """Reads the data, trains or loads the tokenizer, and brings the splits into the form that the objective needs."""
     cls = objective_class(recipe.objective.objective)
-    if getattr(cls, "labelled", False):
+    if cls.labelled:
         if recipe.data.streaming:
             raise InputError(f"data.streaming: is for language modelling, not {recipe.objective.objective}")
         return prepare_examples(recipe, cls)
@@ -155,7 +209,7 @@ def _prepare_text(recipe: Recipe) -> PreparedText:
     return PreparedText(corpus, tokenizer, objective, blocks, copy.copy(recipe.data))
 
 
-def _objective(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, has_questions: bool) -> Any:
+def _objective(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, has_questions: bool) -> Objective:
     objective = build_objective(recipe.objective, tokenizer)
     if objective.auto_class != "AutoModelForCausalLM" and recipe.data.eval_stride is not None:
         raise InputError(f"data.eval_stride: is for causal_lm; objective.objective is {recipe.objective.objective}")

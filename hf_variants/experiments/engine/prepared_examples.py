@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import Accelerator
 from tokenizers import processors
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ..checking import InputError
 from ..labelled.corpus import LabelledCorpus, load_labelled
 from ..labelled.examples import BucketedOrder, TokenizedExamples
 from ..objectives import classifier_record as report
-from ..objectives.evaluations import LabelledEvaluation
+from ..objectives.base import LabelledObjective
+from ..objectives.evaluations import Evaluation, LabelledEvaluation
+from ..recipes.labels import REGRESSION
 from ..recipes.recipe import Recipe
 from ..recipes.sections import DataArguments, TrainingArguments
 from ..text.cleaning import check_steps
@@ -37,10 +40,15 @@ class PreparedExamples:
 
     corpus: LabelledCorpus
     tokenizer: PreTrainedTokenizerBase
-    objective: Any
+    objective: LabelledObjective
     examples: dict[str, TokenizedExamples]
     data: DataArguments
     features: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of classes or labels, in the order of their ids; None for a regression."""
+        return None if self.corpus.problem_type == REGRESSION else self.corpus.label_names
 
     def describe(self) -> dict[str, Any]:
         """The `data` part of a record."""
@@ -53,7 +61,7 @@ class PreparedExamples:
         """Which examples make up each optimizer step."""
         return BucketedOrder(self.examples["train"], training.batch_size, training.seed)
 
-    def evaluations(self, recipe: Recipe) -> dict[str, LabelledEvaluation]:
+    def evaluations(self, recipe: Recipe) -> dict[str, Evaluation]:
         """The splits that a model is evaluated on: those with labels."""
         size = recipe.training.eval_batch_size
         return {
@@ -99,14 +107,19 @@ class PreparedExamples:
         return self
 
     def finish(
-        self, model: PreTrainedModel, recipe: Recipe, evaluations: dict[str, Any], accelerator: Any, folder: Path
+        self,
+        model: PreTrainedModel,
+        recipe: Recipe,
+        evaluations: dict[str, Evaluation],
+        accelerator: Accelerator,
+        folder: Path,
     ) -> dict[str, Any]:
         """Threshold, intervals and curves for the record; predictions on test, which need no labels, for a file.
 
         The threshold goes into the model's configuration as `classification_threshold`.
         """
         objective, kind = self.objective, self.objective.kind
-        found = {s: e.last or e.scores(model, accelerator) for s, e in evaluations.items()}
+        found = {split: each.last or each.scores(model, accelerator) for split, each in evaluations.items()}
         threshold = report.tuned_threshold(kind, found["validation"])
         if threshold is not None:
             model.config.classification_threshold = threshold
@@ -134,7 +147,7 @@ class PreparedExamples:
         return dataclasses.replace(self, examples=changed)
 
 
-def prepare_examples(recipe: Recipe, objective_class: type) -> PreparedExamples:
+def prepare_examples(recipe: Recipe, objective_class: type[LabelledObjective]) -> PreparedExamples:
     """Reads labelled data, trains or loads the tokenizer, and tokenizes every split.
 
     Raises InputError for what only blocks of text can have.
@@ -177,7 +190,7 @@ def separate_pairs(tokenizer: PreTrainedTokenizerBase) -> None:
     if tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False):
         return
     token = tokenizer.sep_token or tokenizer.eos_token
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = tokenizer.backend_tokenizer if isinstance(tokenizer, PreTrainedTokenizerFast) else None
     if token is None or backend is None or tokenizer.num_special_tokens_to_add(pair=False):
         raise InputError(
             "labels.pair_column: the tokenizer puts no token between the texts of a pair; allowed: one that does, for "

@@ -1,18 +1,20 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What a run leaves behind: metrics.jsonl line by line while it runs, one small record when it is finished."""
 
+import dataclasses
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from ..checking import InputError
+from ..contract import Contract
 from ..files import held, read_json, write_json
-
-SCHEMA = 1
-
+from ..records import Answers, Classification, CurvePoint, GrowthStep, Mark, Metrics, Sample, Selection, Unfreezing
 
 RECIPE, CHECKPOINTS = "recipe.json", "checkpoints"  # in the folder of a run
 
@@ -131,18 +133,32 @@ def saved_config(model: PreTrainedModel) -> dict[str, Any]:
 # ---- the record of a finished run ----------------------------------------------------------------------------------
 
 
-def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str, Any]:
-    """Marks (ends of decay branches), curve of the trunk, and totals, from the lines of a metrics.jsonl."""
+@dataclass(frozen=True)
+class Course:
+    """How a run went: marks (ends of decay branches), the curve of the trunk, growths, and layers that were freed."""
+
+    marks: tuple[Mark, ...]
+    curve: tuple[CurvePoint, ...]
+    stages: tuple[GrowthStep, ...]
+    unfrozen: tuple[Unfreezing, ...]
+
+
+def course_of(lines: list[dict[str, Any]], flops_per_token: float) -> Course:
+    """What the lines of a metrics.jsonl say of a run."""
     marks: dict[int, dict[str, Any]] = {}
     curve: dict[int, dict[str, Any]] = {}
-    steps: dict[str, list[dict[str, Any]]] = {"stages": [], "unfrozen": []}
-    for line in metrics:
+    stages: list[GrowthStep] = []
+    unfrozen: list[Unfreezing] = []
+    for line in lines:
         place = {"tokens": line["tokens"], "steps": line["step"]}
         on_path = line["phase"] == "trunk" or line["budget"] == 1.0
         if line["event"] == "growth":
-            kind = "stages" if "loss_after" in line else "unfrozen"
-            content = {name: value for name, value in line.items() if name not in NOT_IN_STAGES}
-            steps[kind] += [content] if on_path else []
+            if on_path:
+                content = {name: value for name, value in line.items() if name not in NOT_IN_STAGES}
+                if "loss_after" in line:
+                    stages.append(GrowthStep.from_json(content))
+                else:
+                    unfrozen.append(Unfreezing.from_json(content))
         elif line["event"] == "train":
             if on_path:
                 point = curve.setdefault(line["step"], place)
@@ -152,18 +168,10 @@ def summarise(metrics: list[dict[str, Any]], flops_per_token: float) -> dict[str
         else:
             cost = {"flops": line.get("flops", line["tokens"] * flops_per_token), "seconds": line["seconds"]}
             cost |= _present(line, "stage_tokens", "best_step")
-            mark = marks.setdefault(line["step"], place | cost)
-            mark[line["event"]] = _metric_values(line)
-    last = max(marks)
-    final = marks[last]
-    return {
-        "marks": [marks[step] for step in sorted(marks)],
-        "curve": [curve[step] for step in sorted(curve)],
-        "tokens": final["tokens"],
-        "steps": final["steps"],
-        "seconds": final["seconds"],
-        **{kind: found for kind, found in steps.items() if found},
-    }
+            marks.setdefault(line["step"], place | cost)[line["event"]] = _metric_values(line)
+    points = tuple(CurvePoint.from_json(curve[step]) for step in sorted(curve))
+    ends = tuple(Mark.from_json(marks[step]) for step in sorted(marks))
+    return Course(ends, points, tuple(stages), tuple(unfrozen))
 
 
 def _present(line: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -173,3 +181,20 @@ def _present(line: dict[str, Any], *names: str) -> dict[str, Any]:
 def _metric_values(line: dict[str, Any]) -> dict[str, float]:
     apart = (*PLACE, *WALL_CLOCK_FIELDS)
     return {name: value for name, value in line.items() if name not in apart}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Contract):
+    """What was done with a finished model; `metrics`, by split, are what its last mark gets beside its own."""
+
+    metrics: Mapping[str, Metrics] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    answers: Answers | None = None
+    remarks: tuple[str, ...] = ()
+    classification: Classification | None = None
+    selection: Selection | None = None
+
+    def added_to(self, mark: Mark) -> Mark:
+        """The last mark of the run with these metrics."""
+        added = {split: {**mark.metrics(split), **values} for split, values in self.metrics.items()}
+        return dataclasses.replace(mark, **added)

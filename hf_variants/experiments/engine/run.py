@@ -1,11 +1,11 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """One run: recipe in, trained and exported model plus record out. `train.py` does one, `compare.py` many."""
 
+import dataclasses
 import datetime
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,130 +16,138 @@ from ... import growth
 from ..files import read_json, remove_folder, wait_for_disk, write_json
 from ..machine.environment import environment
 from ..machine.hardware import speed, start_measuring
-from ..machine.processes import new_accelerator, own_sharding, told
-from ..machine.zero import Zero, is_wanted
-from ..models.build import build_config
+from ..machine.processes import new_accelerator, told
+from ..machine.spread import spread_of
 from ..models.costs import count_parameters, training_flops_per_token
 from ..models.word_vectors import found_vectors
+from ..objectives.evaluations import Evaluation
 from ..recipes.recipe import Recipe
-from ..recipes.sections import TrainingArguments
+from ..records import DataRecord, RecordedRecipe, RunRecord
 from .fine_tuning import FineTuning
-from .growing import Growing, build_growing
 from .identity import identity, recipe_fingerprint
 from .loop import Loop
-from .new_model import check_block, new_model
-from .optimizer import build_optimizer
-from .prepared import Prepared, prepare
-from .record import CHECKPOINTS, SCHEMA, claim_folder, read_metrics, refuse_foreign, saved_config, summarise
-from .schedule import Phase, in_steps, plan
+from .new_model import check_block
+from .prepared import Prepared
+from .record import (
+    CHECKPOINTS,
+    Course,
+    Finished,
+    claim_folder,
+    course_of,
+    read_metrics,
+    refuse_foreign,
+    saved_config,
+)
+from .setup import Setup, set_up
 from .steps import StepDataset
 
 
 @dataclass
-class Setup:
-    """All that a run needs, checked; nothing has been written yet."""
+class Run:
+    """A recipe about to be trained in a folder, checked; nothing has been written yet."""
 
-    recipe: Recipe
-    training: TrainingArguments  # the recipe's, with its budget in steps
+    setup: Setup
     folder: Path
-    prepared: Prepared
-    phases: list[Phase]
     accelerator: Accelerator
     model: PreTrainedModel
-    growing: Growing | None
     tuning: FineTuning
 
 
-def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Counted:
+    """The size of the model that was trained, what a token costs it, and how long its texts are."""
+
+    parameters: dict[str, int]
+    flops_per_token: float
+    length: int
+
+
+def run_recipe(recipe: Recipe, folder: Path, prepared: Prepared | None = None) -> RunRecord:
     """Trains, evaluates and saves one model under `folder`; returns the record (also `folder`/record.json).
 
     A finished run is returned as it is; an interrupted one goes on. Raises InputError where the recipe can't be run,
     before anything is written.
     """
     refuse_foreign(folder)  # before data is read, too
-    setup = _set_up(recipe, folder, prepared)
-    claim_folder(folder, identity(recipe, setup.prepared))
+    run = _begin(set_up(recipe, prepared), folder)
+    claim_folder(folder, identity(recipe, run.setup.prepared))
     if (folder / "record.json").exists():
-        if setup.accelerator.is_main_process:
+        if run.accelerator.is_main_process:
             remove_folder(folder / CHECKPOINTS)  # the run may have been killed before it did that
-        return read_json(folder / "record.json")
-    if setup.training.gradient_checkpointing:
-        setup.model.gradient_checkpointing_enable()
-    setup.model.to(setup.accelerator.device)
-    record, model = _train(setup)
-    if setup.accelerator.is_main_process:
-        _keep(folder, setup.prepared, model, record)
-    setup.accelerator.wait_for_everyone()
+        return RunRecord.from_json(read_json(folder / "record.json"), str(folder / "record.json"))
+    if recipe.training.gradient_checkpointing:
+        run.model.gradient_checkpointing_enable()
+    run.model.to(run.accelerator.device)
+    record, model = _train(run)
+    if run.accelerator.is_main_process:
+        _keep(folder, run.setup.prepared, model, record)
+    run.accelerator.wait_for_everyone()
     return record
 
 
-def _set_up(recipe: Recipe, folder: Path, prepared: Prepared | None) -> Setup:
-    if recipe.training.max_epochs is None:  # else how many steps those are is known with the data
-        plan(recipe.training, recipe.data.block_size)
-    prepared = prepared or prepare(recipe)
-    training = in_steps(recipe.training, prepared.order(recipe.training).steps_per_epoch)
-    phases = plan(training, recipe.data.block_size)
-    accelerator = new_accelerator(recipe, folder)
-    set_seed(training.seed)
-    task = prepared.config_settings(recipe.model.overrides)
-    config = build_config(recipe.model, prepared.tokenizer, recipe.data.block_size, task)
-    prepared = prepared.for_model(config)
-    model = new_model(recipe, config, prepared)
-    check_block(model, prepared)
-    growing = build_growing(recipe, prepared, config)
-    if growing is not None:
-        growing.check(model)
-    tuning = FineTuning(training, model)
+def _begin(setup: Setup, folder: Path) -> Run:
+    accelerator = new_accelerator(setup.recipe, folder)
+    set_seed(setup.recipe.training.seed)
+    model = setup.new_model()
+    check_block(model, setup.prepared)
+    setup.growing.check(model)
+    tuning = FineTuning(setup.recipe.training, model)
     tuning.freeze()
-    return Setup(recipe, training, folder, prepared, phases, accelerator, model, growing, tuning)
+    return Run(setup, folder, accelerator, model, tuning)
 
 
-def _train(setup: Setup) -> tuple[dict[str, Any], PreTrainedModel]:
+def _train(run: Run) -> tuple[RunRecord, PreTrainedModel]:
     """The record and the plain model of a run from wherever its folder says it stands."""
-    recipe, accelerator, tuning, model = setup.recipe, setup.accelerator, setup.tuning, setup.model
+    setup, accelerator, tuning, model = run.setup, run.accelerator, run.tuning, run.model
+    recipe, training, length = setup.recipe, setup.schedule.training, setup.schedule.order.typical_length
     trained_on = tuning.start(setup.prepared)
-    counts, length = tuning.count_parameters(), setup.prepared.order(setup.training).typical_length
+    counts = tuning.count_parameters()
     flops = training_flops_per_token(model, length) if tuning.encoder is None else 0.0
     evaluations = trained_on.evaluations(recipe)
-    loop = _build_loop(setup, trained_on, evaluations)
+    loop = _build_loop(run, trained_on, evaluations)
     _start_trackers(accelerator, recipe)
-    torch.manual_seed(setup.training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
+    torch.manual_seed(training.seed + 1_000_003 * accelerator.process_index)  # dropout differs by process
     start_measuring()
-    progress = loop.run()
+    loop.run()
     model = tuning.model = loop.plain_model  # another one than before where a run was sharded, or grew and was resumed
     for tracker in accelerator.trackers:  # not `end_training`: it ends the process group, which is needed below
         tracker.finish()
-    found = trained_on.finish(model, recipe, evaluations, accelerator, setup.folder)
-    adapter = setup.folder / "final" / "adapter" if accelerator.is_main_process else None
+    found = trained_on.finish(model, recipe, evaluations, accelerator, run.folder)
+    adapter = run.folder / "final" / "adapter" if accelerator.is_main_process else None
     tuning.finish(adapter, recipe.model.name_or_path)
-    if setup.growing is not None:
+    if setup.growing.stages:
         counts, flops = count_parameters(model), training_flops_per_token(model, length)
-    record = None
+    course = None
     if accelerator.is_main_process:  # the others may see the file of metrics before its last lines
-        record = _record(recipe, setup.folder, setup.prepared, model, progress.seconds, counts, flops)
-    record = told(record)
-    record["environment"]["processes"] = accelerator.num_processes
-    tuning.add_cost(record, length)
-    record["speed"] = speed(record, setup.training.mixed_precision, accelerator.num_processes)
-    for mark, share in zip(record["marks"], setup.training.budgets, strict=True):
-        mark |= setup.prepared.budget(setup.training, share, mark["steps"])
-    _add(record, found)
-    return record, model
+        course = course_of(read_metrics(run.folder / "metrics.jsonl"), flops)
+    return _record(run, model, told(course), Counted(counts, flops, length), Finished.from_json(found)), model
 
 
-def _build_loop(setup: Setup, prepared: Prepared, evaluations: dict[str, Any]) -> Loop:
-    training, accelerator, folder = setup.training, setup.accelerator, setup.folder
+def _build_loop(run: Run, trained_on: Prepared, evaluations: dict[str, Evaluation]) -> Loop:
+    setup, accelerator, folder, schedule = run.setup, run.accelerator, run.folder, run.setup.schedule
+    training = schedule.training
     parts, rank, world = training.gradient_accumulation_steps, accelerator.process_index, accelerator.num_processes
-    dataset = StepDataset(prepared.order(training), prepared.objective, training.seed, parts, rank, world)
+    is_text = trained_on is setup.prepared  # and no encoder's features in place of it
+    order = schedule.order if is_text else trained_on.order(training)
+    dataset = StepDataset(order, trained_on.objective, training.seed, parts, rank, world)
 
-    def snapshot(model: PreTrainedModel, step: int) -> None:
-        if accelerator.is_main_process:
-            with setup.tuning.encoder_in_place(model):
-                _save_model(folder / "snapshots" / f"step-{step:08d}", model, prepared.tokenizer)
+    def snapshot(model: PreTrainedModel | None, step: int) -> None:
+        if model is not None and accelerator.is_main_process:
+            with run.tuning.encoder_in_place(model):
+                _save_model(folder / "snapshots" / f"step-{step:08d}", model, setup.prepared.tokenizer)
 
-    about = (setup.phases, folder, snapshot, setup.growing, own_sharding(accelerator))
-    zero = Zero(accelerator, training, build_optimizer) if is_wanted() else None
-    return Loop(accelerator, setup.model, dataset, evaluations, training, *about, zero)
+    return Loop(
+        accelerator,
+        run.model,
+        dataset,
+        evaluations,
+        training,
+        schedule.phases,
+        folder,
+        snapshot=snapshot,
+        growing=setup.growing,
+        spread=spread_of(accelerator),
+    )
 
 
 def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
@@ -153,39 +161,54 @@ def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
         accelerator.init_trackers(recipe.name, config=flat)
 
 
-def _record(
-    recipe: Recipe,
-    folder: Path,
-    prepared: Prepared,
-    model: PreTrainedModel,
-    seconds: float,
-    counts: dict[str, int],
-    flops: float,
-) -> dict[str, Any]:
-    if not math.isfinite(flops):
+def _record(run: Run, model: PreTrainedModel, course: Course, counted: Counted, finished: Finished) -> RunRecord:
+    if not math.isfinite(counted.flops_per_token):
         raise RuntimeError("FLOPs per token are not finite")
-    about = {"schema": SCHEMA, "arm": recipe.name, "seed": recipe.training.seed}
-    about |= {"recipe_fingerprint": recipe_fingerprint(identity(recipe, prepared)), "recipe": recipe.to_dict()}
-    about |= {"model_type": model.config.model_type, "config": saved_config(model), "data": prepared.describe()}
-    about |= found_vectors(model) if recipe.model.word_vectors is not None else {}
-    about |= counts | {"flops_per_token": flops}
-    about |= summarise(read_metrics(folder / "metrics.jsonl"), flops)
-    finished = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    return about | {"environment": environment(), "finished": finished}
+    recipe, prepared, processes = run.setup.recipe, run.setup.prepared, run.accelerator.num_processes
+    training = run.setup.schedule.training
+    data = DataRecord.from_json(prepared.describe())
+    marks = run.tuning.with_reading(course.marks, data, counted.length)
+    marks = tuple(
+        dataclasses.replace(mark, **prepared.budget(training, share, mark.steps))
+        for mark, share in zip(marks, training.budgets, strict=True)
+    )
+    marks = (*marks[:-1], last := finished.added_to(marks[-1]))
+    is_played = run.tuning.encoder is not None
+    return RunRecord(
+        arm=recipe.name,
+        seed=training.seed,
+        data=data,
+        recipe_fingerprint=recipe_fingerprint(identity(recipe, prepared)),
+        recipe=RecordedRecipe.from_json(recipe.to_dict()),
+        model_type=model.config.model_type,
+        config=saved_config(model),
+        word_vectors=found_vectors(model) if recipe.model.word_vectors is not None else None,
+        **counted.parameters,
+        flops_per_token=last.flops / last.tokens if is_played else counted.flops_per_token,
+        marks=marks,
+        curve=course.curve,
+        stages=course.stages,
+        unfrozen=course.unfrozen,
+        tokens=last.tokens,
+        steps=last.steps,
+        seconds=last.seconds,
+        environment=environment() | {"processes": processes},
+        finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        speed=speed(last, training.mixed_precision, processes),
+        samples=finished.samples,
+        answers=finished.answers,
+        remarks=finished.remarks,
+        classification=finished.classification,
+        selection=finished.selection,
+        unknown=finished.unknown,  # of an objective that is not ours
+    )
 
 
-def _add(record: dict[str, Any], found: dict[str, Any]) -> None:
-    """Adds to the record, in place, what a finished model did; under "metrics", by split, what its last mark gets."""
-    for split, values in found.pop("metrics", {}).items():
-        record["marks"][-1].setdefault(split, {}).update(values)
-    record.update(found)
-
-
-def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: dict[str, Any]) -> None:
+def _keep(folder: Path, prepared: Prepared, model: PreTrainedModel, record: RunRecord) -> None:
     """Saves the final model, then the record, then drops the checkpoints: a kill in between loses nothing."""
     _save_model(folder / "final", model, prepared.tokenizer)
     wait_for_disk(folder / "final")
-    write_json(folder / "record.json", record)
+    write_json(folder / "record.json", record.to_json())
     remove_folder(folder / CHECKPOINTS)
 
 

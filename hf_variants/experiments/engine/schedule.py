@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..checking import InputError
+from ..recipes.recipe import Recipe
 from ..recipes.sections import TrainingArguments
+from ..text.blocks import Order
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,21 @@ class Phase:
     end: int
     budget: float | None = None  # the compared budget (share of the whole) that this phase ends at
     until_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a run does what: which examples each step reads, the budget in steps, and its phases."""
+
+    order: Order
+    training: TrainingArguments  # the recipe's, with its budget in steps
+    phases: list[Phase]
+
+
+def schedule_of(recipe: Recipe, order: Order) -> Schedule:
+    """The schedule of a recipe whose data is read in this order. Raises InputError where there is none."""
+    training = in_steps(recipe.training, order.steps_per_epoch)
+    return Schedule(order, training, plan(training, recipe.data.block_size))
 
 
 NEVER = 2**62  # end of a phase that only time ends

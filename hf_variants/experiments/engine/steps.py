@@ -1,22 +1,22 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Micro-batches of a run, by step: what every process takes of a global batch."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from ..objectives.base import Objective
+from ..text.blocks import Order
 
 
 class StepDataset(Dataset):
     """Item i is the i-th micro-batch of a run on one process.
 
     Every process draws the whole batch of the step and takes its own rows, so that neither order nor masks depend on
-    the number of processes or micro-batches. `order` is a BlockOrder, labelled_data.BucketedOrder or
-    streaming.StreamOrder.
+    the number of processes or micro-batches.
     """
 
-    def __init__(self, order: Any, objective: Any, seed: int, parts: int, rank: int, world: int) -> None:
+    def __init__(self, order: Order, objective: Objective, seed: int, parts: int, rank: int, world: int) -> None:
         self.order, self.objective, self.seed = order, objective, seed
         self.parts, self.rank, self.world = parts, rank, world
 
@@ -28,15 +28,6 @@ class StepDataset(Dataset):
         return {name: torch.from_numpy(array[mine]) for name, array in batch.items()} | {
             "weight": torch.tensor(weight)
         }
-
-    def position(self, step: int) -> dict[str, Any] | None:
-        """What a checkpoint before `step` holds so that a stream need not be read again; None without a stream."""
-        return self.order.position(step) if hasattr(self.order, "position") else None
-
-    def go_to(self, position: dict[str, Any] | None) -> None:
-        """Goes on from a position of a checkpoint. Without one the batches are the same, but a stream is read anew."""
-        if position is not None and hasattr(self.order, "go_to"):
-            self.order.go_to(position)
 
 
 def step_loader(dataset: StepDataset, first_step: int, last_step: int, pin_memory: bool) -> DataLoader:

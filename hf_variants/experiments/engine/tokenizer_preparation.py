@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """A tokenizer of one's own as a folder that `AutoTokenizer` loads: trained on train, measured on validation.
 
-The folder also holds a record: what was asked for, what came out, and the fingerprint of the text. Of the test split
-nothing is read, and where the source is cut into splits nothing but the lengths of its documents.
+The folder also holds a record: what was asked for, what came out, and the fingerprint of the text. Where the source
+has a test split of its own, nothing of that is read.
 """
 
 import shutil
@@ -26,13 +26,14 @@ from ..objectives.registry import objective_class
 from ..recipes.labels import LabelArguments
 from ..recipes.recipe import Recipe
 from ..recipes.sections import TEXT_FIELDS, DataArguments, TokenizerArguments
+from ..text.corpora import load_but_test
 from ..text.shards import open_shards
-from ..text.streams import Survey, TextStream, TrainingText, stream_corpus, survey
+from ..text.streams import Survey, TextStream, TrainingText, survey
 from ..text.tokenizer import tokenize_chunks
 from ..text.tokenizer_training import TRAINED, train_tokenizer
 from .record import TOKENIZER_RECORD, differing_keys
 
-SCHEMA = 1
+TOKENIZER_SCHEMA = 1
 BATCH = 16  # chunks of text that are tokenized at a time
 
 
@@ -63,7 +64,7 @@ class Request:
 
 def request_of(recipe: Recipe, model_max_length: int | None = None) -> Request:
     """The tokenizer that a recipe trains for itself; its texts are no longer than the recipe's blocks."""
-    is_labelled = getattr(objective_class(recipe.objective.objective), "labelled", False)
+    is_labelled = objective_class(recipe.objective.objective).labelled
     length = recipe.data.block_size if model_max_length is None else model_max_length
     return Request(recipe.tokenizer, recipe.data, length, recipe.labels if is_labelled else None)
 
@@ -83,7 +84,11 @@ def prepare_tokenizer(request: Request, folder: Path) -> dict[str, Any]:
     text = _Observed(stream.documents("train"), train)
     tokenizer = train_tokenizer(request.tokenizer, text, request.model_max_length)
     asked = {"tokenizer": request.tokenizer.tokenizer, "vocab_size_asked": request.tokenizer.vocab_size}
-    record = {"schema": SCHEMA} | asked | {"vocab_size": len(tokenizer), "data_fraction": request.data.data_fraction}
+    record = (
+        {"schema": TOKENIZER_SCHEMA}
+        | asked
+        | {"vocab_size": len(tokenizer), "data_fraction": request.data.data_fraction}
+    )
     record |= {"request": request.to_dict(), "train": train.to_dict()}
     record["validation"] = measure(tokenizer, TrainingText(stream.documents("validation")), validation)
     record["environment"] = environment()
@@ -100,13 +105,15 @@ def _stream(request: Request) -> TextStream:
         shards = open_shards(request.data)
         splits = {"train": shards.sample(request.data.sample_characters)}
         return TextStream(shards.name, splits | {"validation": partial(shards.documents, "validation")})
-    if request.labels is None:
-        return stream_corpus(request.data)
-    corpus = load_labelled(request.data, request.labels)
+    texts = load_but_test(request.data) if request.labels is None else _labelled_texts(request.data, request.labels)
+    return TextStream(request.data.dataset, {split: partial(iter, found) for split, found in texts.items()})
+
+
+def _labelled_texts(data: DataArguments, labels: LabelArguments) -> dict[str, list[str]]:
+    corpus = load_labelled(data, labels)
     if corpus.skipped:
         note(f"{corpus.name}: {skipped_rows(corpus.skipped)}")
-    texts = {split: examples.texts + (examples.pairs or []) for split, examples in corpus.splits.items()}
-    return TextStream(corpus.name, {split: found.copy for split, found in texts.items()})
+    return {split: examples.texts + (examples.pairs or []) for split, examples in corpus.splits.items()}
 
 
 class _Observed(TrainingText):

@@ -5,7 +5,7 @@ A family has one function that lists its parts; all of them are drawn by the sam
 a tenth of an inch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from ..models.recorded_config import arm_config, stage_sizes
+from ..results.contracts import Arm
 from .plots import INK, PALETTE, save_figure
+from .recorded_config import arm_config, stage_sizes
 
 TEXT = "How a layer is built and repeated, drawn from the configuration"
 Config = Any
@@ -31,7 +32,7 @@ _STEP = _HEIGHT + 4.5  # from a level to the next
 
 
 @dataclass(frozen=True)
-class Part:
+class Box:
     """A box: its text, and one of the kinds in `FILLS`."""
 
     text: str
@@ -46,34 +47,34 @@ class Part:
 class Skip:
     """Parts that a connection leads around, and what joins the two; `after` is what follows the join."""
 
-    parts: Sequence[Part]
-    join: Part
-    after: Sequence[Part] = ()
+    parts: Sequence[Box]
+    join: Box
+    after: Sequence[Box] = ()
 
 
 @dataclass(frozen=True)
 class Chain:
     """Parts in a row; those of `block` are repeated."""
 
-    before: Sequence[Part]
-    block: Sequence[Part | Skip]
+    before: Sequence[Box]
+    block: Sequence[Box | Skip]
     repeated: str
-    after: Sequence[Part]
+    after: Sequence[Box]
 
 
 # ---- what each family is made of -----------------------------------------------------------------------------------
 
 
-def _layer(attention: Part, dense: Part, join: Part, pre_norm: bool) -> list[Skip]:
-    norm = Part("layer\nnorm", "norm")
+def _layer(attention: Box, dense: Box, join: Box, pre_norm: bool) -> list[Skip]:
+    norm = Box("layer\nnorm", "norm")
     if pre_norm:
         return [Skip([norm, attention], join), Skip([norm, dense], join)]
     return [Skip([attention], join, [norm]), Skip([dense], join, [norm])]
 
 
-def _dense(width: int, inner: int, activation: str) -> Part:
+def _dense(width: int, inner: int, activation: str) -> Box:
     name = "gelu" if activation.startswith("gelu") else activation
-    return Part(f"feed-forward\n{width} → {inner} → {width}\n{name}", "dense")
+    return Box(f"feed-forward\n{width} → {inner} → {width}\n{name}", "dense")
 
 
 def _encoder(config: Config) -> Chain:
@@ -81,27 +82,25 @@ def _encoder(config: Config) -> Chain:
     similarity = getattr(config, "attention_similarity", "dot_product")
     heads, changed = config.num_attention_heads, similarity != "dot_product"
     size = getattr(config, "query_key_width", config.hidden_size // heads)
-    attention = Part(
-        f"attention\n{heads} heads of {size}\n{similarity.replace('_', ' ')}", "new" if changed else "mix"
-    )
+    attention = Box(f"attention\n{heads} heads of {size}\n{similarity.replace('_', ' ')}", "new" if changed else "mix")
     gated = getattr(config, "skip_connection", "residual") == "highway"
-    join = Part("+", "data")
+    join = Box("+", "data")
     if gated:
         gate = "per feature" if config.gate_type == "feature" else "per position"
-        join = Part(f"gate\nC·x + T·F\n{gate}", "new")
+        join = Box(f"gate\nC·x + T·F\n{gate}", "new")
     dense = _dense(config.hidden_size, config.intermediate_size, config.hidden_act)
     embeddings = [f"embeddings\nwidth {config.hidden_size}", f"{config.max_position_embeddings} positions"]
     pre = config.norm_position == "pre"
     return Chain(
-        before=[Part("tokens", "data"), Part("\n".join(embeddings), "mix")],
+        before=[Box("tokens", "data"), Box("\n".join(embeddings), "mix")],
         block=_layer(attention, dense, join, pre),
         repeated=f"{config.num_hidden_layers} layers",
-        after=[*([Part("layer\nnorm", "norm")] if pre else []), Part("head", "data")],
+        after=[*([Box("layer\nnorm", "norm")] if pre else []), Box("head", "data")],
     )
 
 
-def _attention_of_decoder(heads: int, width: int) -> Part:
-    return Part(f"causal attention\n{heads} heads of {width // heads}", "mix")
+def _attention_of_decoder(heads: int, width: int) -> Box:
+    return Box(f"causal attention\n{heads} heads of {width // heads}", "mix")
 
 
 def _decoder(config: Config) -> Chain:
@@ -111,22 +110,22 @@ def _decoder(config: Config) -> Chain:
     attention = _attention_of_decoder(config.num_attention_heads, width)
     blocks = getattr(config, "num_blocks", config.num_hidden_layers)
     repeated = f"{config.num_hidden_layers} layers"
-    embeddings = Part(f"embeddings\nwidth {width}\n{config.max_position_embeddings} positions", "mix")
+    embeddings = Box(f"embeddings\nwidth {width}\n{config.max_position_embeddings} positions", "mix")
     return Chain(
-        before=[Part("tokens", "data"), embeddings],
-        block=_layer(attention, dense, Part("+", "data"), True),
+        before=[Box("tokens", "data"), embeddings],
+        block=_layer(attention, dense, Box("+", "data"), True),
         repeated=repeated + (f", {blocks} distinct blocks" if blocks != config.num_hidden_layers else ""),
-        after=[Part("layer\nnorm", "norm"), Part("next token", "data")],
+        after=[Box("layer\nnorm", "norm"), Box("next token", "data")],
     )
 
 
 def _gru(config: Config) -> Chain:
     size = config.hidden_size
     return Chain(
-        before=[Part("words", "data"), Part(f"embeddings\nwidth {config.embedding_size}", "mix")],
-        block=[Part(f"GRU forward: {size} units\nGRU backward: {size} units", "dense")],
+        before=[Box("words", "data"), Box(f"embeddings\nwidth {config.embedding_size}", "mix")],
+        block=[Box(f"GRU forward: {size} units\nGRU backward: {size} units", "dense")],
         repeated=f"{config.num_hidden_layers} layer{'s' if config.num_hidden_layers > 1 else ''}",
-        after=[Part(f"pooling: {config.pooling}\nwidth {2 * size}", "mix"), Part("head", "data")],
+        after=[Box(f"pooling: {config.pooling}\nwidth {2 * size}", "mix"), Box("head", "data")],
     )
 
 
@@ -140,7 +139,7 @@ _CHAINS: dict[str, Callable[[Config], Chain]] = {
 # ---- drawing -------------------------------------------------------------------------------------------------------
 
 
-def box(axis: Axes, x: float, y: float, part: Part) -> float:
+def box(axis: Axes, x: float, y: float, part: Box) -> float:
     """Draws a part with its left edge at `x` and its middle at `y`; returns where it ends."""
     shape = FancyBboxPatch(
         (x, y - _HEIGHT / 2), part.width, _HEIGHT, boxstyle="round,pad=0,rounding_size=1.2",
@@ -164,7 +163,7 @@ def frame(axis: Axes, left: float, right: float, low: float, high: float, text: 
     axis.text((left + right) / 2, high + 0.8, text, ha="center", va="bottom", fontsize=_FONT + 0.5, color=INK)
 
 
-def _row(axis: Axes, x: float, y: float, parts: Sequence[Part]) -> float:
+def _row(axis: Axes, x: float, y: float, parts: Sequence[Box]) -> float:
     """Parts in a row, each with an arrow to it; returns where the last one ends."""
     for part in parts:
         arrow(axis, (x, y), (x + _GAP, y))
@@ -206,7 +205,7 @@ def draw_levels(axis: Axes, config: Config, y: float) -> float:
         down_end = box(axis, left, height, parts[level][0])
         if level < levels:
             _join_levels(axis, config, (down_end, left + column), (end, right), height)
-            down_end = box(axis, right, height, Part("+", "new"))
+            down_end = box(axis, right, height, Box("+", "new"))
         end = _row(axis, down_end, height, parts[level][1:])
     return _row(axis, end, y, chain.after)
 
@@ -215,7 +214,7 @@ def _join_levels(
     axis: Axes, config: Config, down: tuple[float, float], up: tuple[float, float], height: float
 ) -> None:
     """What leads past the coarser levels, down to them and up; `down` and `up`: where each way starts and ends."""
-    below, corner, plus = height - _STEP, down[0] + _GAP, up[1] + Part("+", "new").width / 2
+    below, corner, plus = height - _STEP, down[0] + _GAP, up[1] + Box("+", "new").width / 2
     arrow(axis, (down[0], height), (up[1], height))
     arrow(axis, (corner, height), (corner, below), (down[1], below))
     arrow(axis, (up[0], below), (plus, below), (plus, height - _HEIGHT / 2))
@@ -224,11 +223,11 @@ def _join_levels(
     axis.text(plus - 0.8, height - _STEP / 2, "transposed convolution", ha="right", **words)
 
 
-def _level_parts(config: Config, level: int) -> list[Part]:
+def _level_parts(config: Config, level: int) -> list[Box]:
     """The blocks of a level on the way down, and those on the way up if it has any."""
     count, text = config.level_layers[level], _level_text(config, level)
     counts = [count] if level == config.num_levels else [-(-count // 2), count // 2]
-    return [Part(f"{number} block{'s' if number > 1 else ''}\n{text}", "mix") for number in counts if number]
+    return [Box(f"{number} block{'s' if number > 1 else ''}\n{text}", "mix") for number in counts if number]
 
 
 def _level_text(config: Config, level: int) -> str:
@@ -264,13 +263,13 @@ def _stage_label(number: int, stage: tuple[int, int], count: int) -> str:
     return f"{text}{layers} layers" + (f", {blocks} block{'s' if blocks > 1 else ''}" if blocks != layers else "")
 
 
-def has_figure(row: Mapping[str, Any]) -> bool:
+def has_figure(row: Arm) -> bool:
     """Whether `plot_architecture` draws anything for an arm of `results.json`."""
     config = arm_config(row)
     return config is not None and config.model_type in _CHAINS
 
 
-def plot_architecture(row: Mapping[str, Any], path: str | Path) -> Path | None:
+def plot_architecture(row: Arm, path: str | Path) -> Path | None:
     """Draws an arm of `results.json`: one layer, and below it levels, shared blocks or stages where it has some.
 
     None, and no file, for a model that is not among `_CHAINS` or whose configuration is not known.

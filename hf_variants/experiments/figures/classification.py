@@ -12,50 +12,53 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from ..metrics.curves import BINS, RECALL
+from ..results.contracts import Results
 from .plots import INK, arm_style, line_style, new_figure, save_figure, tidy_axis
 
 PRECISION_RECALL, RELIABILITY, CONFUSION = "precision_recall.png", "reliability.png", "confusion.png"
 
 
-TEXTS = {
+CAPTIONS = {
     PRECISION_RECALL: "Precision against recall on test",
     RELIABILITY: "How often what is said with a probability is so",
     CONFUSION: "True against predicted classes of the baseline",
 }
 
 
-FLOOR = "TF-IDF floor"
+FLOOR_LABEL = "TF-IDF floor"
 
 
-def figure_tables(results: Mapping[str, Any], name: str) -> dict[str, Any]:
+Columns = Mapping[str, Any]  # columns of one figure by their names, or rows of counts
+
+
+def figure_tables(results: Results, name: str) -> dict[str, Columns]:
     """By arm (and of the floor) the table of one figure, of the published weights; those that have one."""
-    found = {arm: row.get("classification") or {} for arm, row in results["arms"].items()}
-    if results.get("floor"):
-        found[FLOOR] = results["floor"]["classification"]
-    tables = {arm: (about.get("curves") or {}).get(name) for arm, about in found.items()}
-    return {arm: table for arm, table in tables.items() if table}
+    found = {arm: row.classification for arm, row in results.arms.items() if row.classification is not None}
+    if results.floor is not None:
+        found[FLOOR_LABEL] = results.floor.classification
+    return {arm: about.curves[name] for arm, about in found.items() if about.curves.get(name)}
 
 
-def drawn_figures(results: Mapping[str, Any]) -> list[str]:
+def drawn_figures(results: Results) -> list[str]:
     """The files that `plot_classification` writes for these results."""
     names = {"precision_recall": PRECISION_RECALL, "reliability": RELIABILITY}
     found = [file for name, file in names.items() if figure_tables(results, name)]
-    return found + ([CONFUSION] if results["baseline"] in figure_tables(results, "confusion") else [])
+    return found + ([CONFUSION] if results.baseline in figure_tables(results, "confusion") else [])
 
 
-def plot_classification(results: Mapping[str, Any], folder: Path) -> None:
+def plot_classification(results: Results, folder: Path) -> None:
     """Draws what the results have tables for."""
-    drawn, baseline = drawn_figures(results), results["baseline"]
+    drawn, baseline = drawn_figures(results), results.baseline
     if PRECISION_RECALL in drawn:
         plot_precision_recall(figure_tables(results, "precision_recall"), folder / PRECISION_RECALL)
     if RELIABILITY in drawn:
         plot_reliability(figure_tables(results, "reliability"), folder / RELIABILITY)
     if CONFUSION in drawn:
-        names = results["arms"][baseline]["classification"]["label_names"]
+        names = results.arms[baseline].classification.label_names
         plot_confusion(figure_tables(results, "confusion")[baseline], names, folder / CONFUSION, title=baseline)
 
 
-def plot_evaluation(curves: Mapping[str, Any], label_names: Sequence[str], name: str, folder: Path) -> None:
+def plot_evaluation(curves: Mapping[str, Columns], label_names: Sequence[str], name: str, folder: Path) -> None:
     """The same for one model's tables, under its name."""
     if "precision_recall" in curves:
         plot_precision_recall({name: curves["precision_recall"]}, folder / PRECISION_RECALL)
@@ -65,7 +68,7 @@ def plot_evaluation(curves: Mapping[str, Any], label_names: Sequence[str], name:
         plot_confusion(curves["confusion"], label_names, folder / CONFUSION)
 
 
-Tables = Mapping[str, Mapping[str, Any]]
+Tables = Mapping[str, Columns]
 
 
 _MANY = 10  # classes, above which a confusion matrix has no room for percentages
@@ -115,7 +118,7 @@ def plot_reliability(arms: Tables, path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def _draw_bins(above: Axes, below: Axes, table: Mapping[str, Any], style: dict[str, Any]) -> None:
+def _draw_bins(above: Axes, below: Axes, table: Columns, style: dict[str, Any]) -> None:
     mean, observed = ([value for value in table[name] if value is not None] for name in ("probability", "observed"))
     above.plot(mean, observed, linewidth=1.2, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7, **style)
     share = np.asarray(table["share"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ..results.contracts import Arm, Results
 from .growth import growing_arms, through_growths
 from .plots import (
     COST_QUALITY,
@@ -18,6 +19,7 @@ from .plots import (
     INK,
     LOSS_CURVES,
     Clock,
+    Point,
     arm_style,
     curves_caption,
     interval_errors,
@@ -26,10 +28,9 @@ from .plots import (
     timed_clocks,
 )
 
-Results = Mapping[str, Any]
 Figure = dict[str, Any]
-Arm = tuple[str, Mapping[str, Any], str, str]  # name, its row in the results, colour, plotly's name of its marker
-Part = Callable[[Results, Arm, Clock], list[go.Scatter]]
+Drawn = tuple[str, Arm, str, str]  # an arm's name, its results, colour, plotly's name of its marker
+Traces = Callable[[Results, Drawn, Clock], list[go.Scatter]]
 
 SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",
@@ -37,13 +38,13 @@ SYMBOLS = {
 PAPER = "#ffffff"
 _TOKENS = "training tokens"
 _TIME = "training time (s, from the quiet timing run)"
-_COSTS = {
-    "parameters": "parameters",
-    "flops": "training FLOPs",
-    "quiet_seconds": "training time (s, from the quiet timing run)",
-    "train_step_ms": "training step (ms, median)",
-    "inference_ms": "inference (ms, median)",
-    "peak_memory_mb": "peak memory (MiB)",
+_COSTS: dict[str, Callable[[Arm], float | None]] = {
+    "parameters": lambda row: row.parameters,
+    "training FLOPs": lambda row: row.flops,
+    "training time (s, from the quiet timing run)": lambda row: row.quiet_seconds,
+    "training step (ms, median)": lambda row: row.train_step_ms,
+    "inference (ms, median)": lambda row: row.inference_ms,
+    "peak memory (MiB)": lambda row: row.peak_memory_mb,
 }
 
 
@@ -60,13 +61,13 @@ def loss_curves(results: Results) -> Figure:
 
     Where arms are compared by another metric than the loss, its marks have views of their own.
     """
-    clocks = {_TOKENS: dict.fromkeys(results["arms"], lambda tokens: tokens), _TIME: timed_clocks(results)}
+    clocks = {_TOKENS: dict.fromkeys(results.arms, lambda tokens: tokens), _TIME: timed_clocks(results)}
     caption = curves_caption(results)
-    panels = {("loss", f"loss ({results['unit']})"): (_loss_traces, _mark_traces)}
-    if results["metric"] != "loss":
+    panels = {("loss", f"loss ({results.unit})"): (_loss_traces, _mark_traces)}
+    if results.metric != "loss":
         caption = f"{lines_caption(results)} {caption}"
         panels = {("loss", "loss"): (_loss_traces,), (_score(results), _with_unit(results)): (_mark_traces,)}
-    caption += " Small and hollow: the seeds." if len(results["seeds"]) > 1 else ""
+    caption += " Small and hollow: the seeds." if len(results.seeds) > 1 else ""
     caption += " Rings: just before a growth; dots: just after it." if growing_arms(results) else ""
     views = [
         _curves_view(results, known, parts, *titles, x_title)
@@ -80,50 +81,47 @@ def loss_curves(results: Results) -> Figure:
 def cost_quality(results: Results) -> Figure:
     """The final result with its 95 % interval against each cost that was measured and differs among arms."""
     what, y_title = f"final {_score(results)}", f"final {_with_unit(results)}"
-    known = {key: [arm for arm in _arms(results) if arm[1].get(key) is not None] for key in _COSTS}
-    telling = [key for key, arms in known.items() if len({arm[1][key] for arm in arms}) > 1] or ["parameters"]
-    views = [
-        _view(what, y_title, _COSTS[key], [_cost_trace(results, arm, key, _COSTS[key]) for arm in known[key]])
-        for key in telling
-    ]
+    known = {cost: [arm for arm in _arms(results) if of(arm[1]) is not None] for cost, of in _COSTS.items()}
+    telling = [cost for cost, of in _COSTS.items() if len({of(arm[1]) for arm in known[cost]}) > 1] or ["parameters"]
+    views = [_view(what, y_title, cost, [_cost_trace(results, arm, cost) for arm in known[cost]]) for cost in telling]
     caption = f"{what.capitalize()} against what an arm costs{over_seeds(results)}."
     return {"caption": caption, "log_switch": False, "views": views}
 
 
-def _arms(results: Results) -> list[Arm]:
-    styles = map(arm_style, range(len(results["arms"])))
+def _arms(results: Results) -> list[Drawn]:
+    styles = map(arm_style, range(len(results.arms)))
     return [
         (arm, row, color, SYMBOLS[marker])
-        for (arm, row), (color, marker) in zip(results["arms"].items(), styles, strict=True)
+        for (arm, row), (color, marker) in zip(results.arms.items(), styles, strict=True)
     ]
 
 
 def _score(results: Results) -> str:
-    return f"{results['split']} {results['metric'].replace('_', ' ')}"
+    return f"{results.split} {results.metric.replace('_', ' ')}"
 
 
 def _with_unit(results: Results) -> str:
-    return _score(results) + ("" if results["metric"] == results["unit"] else f" ({results['unit']})")
+    return _score(results) + ("" if results.metric == results.unit else f" ({results.unit})")
 
 
 # ---- loss curves ---------------------------------------------------------------------------------------------------
 
 
 def _curves_view(
-    results: Results, clocks: Mapping[str, Clock], parts: Sequence[Part], what: str, y_title: str, x_title: str
+    results: Results, clocks: Mapping[str, Clock], parts: Sequence[Traces], what: str, y_title: str, x_title: str
 ) -> dict[str, Any]:
     """All arms that a clock (tokens -> what is on the x axis) is known of."""
     traces = []
     arms = [arm for arm in _arms(results) if arm[0] in clocks]
     for arm in arms:
         traces += [trace for part in parts for trace in part(results, arm, clocks[arm[0]])]
-    entropy = results["data"].get("unigram_entropy")
-    if entropy is not None and results["metric"] == "loss":
-        traces.append(_reference_trace(entropy, max(clocks[arm](row["tokens"]) for arm, row, *_ in arms)))
+    entropy = results.data.unigram_entropy
+    if entropy is not None and results.metric == "loss":
+        traces.append(_reference_trace(entropy, max(clocks[arm](row.tokens) for arm, row, *_ in arms)))
     return _view(what, y_title, x_title, traces, from_zero=True)
 
 
-def _loss_traces(results: Results, arm: Arm, clock: Clock) -> list[go.Scatter]:
+def _loss_traces(results: Results, arm: Drawn, clock: Clock) -> list[go.Scatter]:
     """The range over seeds, the line through growths, the growths, and a dot for each point of the curve.
 
     The line stands for the arm in the legend where the marks, which are of another metric, do not.
@@ -131,78 +129,78 @@ def _loss_traces(results: Results, arm: Arm, clock: Clock) -> list[go.Scatter]:
     name, row, color, _ = arm
     tokens, losses = through_growths(row)
     line = {"mode": "lines", "line": {"width": 2, "color": color}, "hoverinfo": "skip"}
-    line["showlegend"] = results["metric"] != "loss"
-    traces = [_range_trace(arm, clock)] if len(results["seeds"]) > 1 else []
+    line["showlegend"] = results.metric != "loss"
+    traces = [_range_trace(arm, clock)] if len(results.seeds) > 1 else []
     traces += [_trace(name, "line", x=[clock(count) for count in tokens], y=losses, **line)]
-    traces += [_growth_trace(arm, clock)] if row.get("stages") else []
+    traces += [_growth_trace(arm, clock)] if row.stages else []
     return [*traces, _dots_trace(results, arm, clock)]
 
 
-def _range_trace(arm: Arm, clock: Clock) -> go.Scatter:
+def _range_trace(arm: Drawn, clock: Clock) -> go.Scatter:
     name, row, color, _ = arm
-    at, low, high = [clock(tokens) for tokens in row["curve"]["tokens"]], row["curve"]["low"], row["curve"]["high"]
+    at, low, high = [clock(tokens) for tokens in row.curve.tokens], list(row.curve.low), list(row.curve.high)
     return _trace(
         name, "range", x=at + at[::-1], y=high + low[::-1], mode="lines", line={"width": 0, "color": color},
         fill="toself", fillcolor=color, opacity=0.18, hoverinfo="skip",
     )  # fmt: skip
 
 
-def _dots_trace(results: Results, arm: Arm, clock: Clock) -> go.Scatter:
+def _dots_trace(results: Results, arm: Drawn, clock: Clock) -> go.Scatter:
     """The points of the curve: small, but it is they who answer the mouse."""
     name, row, color, _ = arm
-    curve, seeds = row["curve"], len(results["seeds"])
-    said = "%{customdata[0]:,.0f} tokens" + f"<br>{CURVES[curve['quantity']]} %{{y:.4f}}"
+    curve, seeds = row.curve, len(results.seeds)
+    said = "%{customdata[0]:,.0f} tokens" + f"<br>{CURVES[curve.quantity]} %{{y:.4f}}"
     said += f"<br>{seeds} seeds: %{{customdata[1]:.4f}} to %{{customdata[2]:.4f}}" if seeds > 1 else ""
-    about = list(zip(curve["tokens"], curve["low"], curve["high"], strict=True))
-    at = [clock(tokens) for tokens in curve["tokens"]]
+    about = list(zip(curve.tokens, curve.low, curve.high, strict=True))
+    at = [clock(tokens) for tokens in curve.tokens]
     return _trace(
-        name, "curve", x=at, y=curve["mean"], mode="markers", marker={"color": color, "size": 4},
+        name, "curve", x=at, y=list(curve.mean), mode="markers", marker={"color": color, "size": 4},
         **_hover(name, said, about),
     )  # fmt: skip
 
 
-def _mark_traces(results: Results, arm: Arm, clock: Clock) -> list[go.Scatter]:
-    seeds = [_seeds_trace(results, arm, clock)] if len(results["seeds"]) > 1 else []
+def _mark_traces(results: Results, arm: Drawn, clock: Clock) -> list[go.Scatter]:
+    seeds = [_seeds_trace(results, arm, clock)] if len(results.seeds) > 1 else []
     return [*seeds, _marks_trace(results, arm, clock)]
 
 
-def _growth_trace(arm: Arm, clock: Clock) -> go.Scatter:
+def _growth_trace(arm: Drawn, clock: Clock) -> go.Scatter:
     """A ring just before each growth and a dot just after it."""
     name, row, color, _ = arm
-    stages = [(stage, when) for stage in row["stages"] for when in ("loss_before", "loss_after")]
+    stages = [(stage, loss) for stage in row.stages for loss in (stage.loss_before, stage.loss_after)]
     said = (
         "%{customdata[0]:,.0f} tokens<br>growth %{customdata[2]} (%{customdata[1]}), to %{customdata[3]:,} parameters"
     )
     said += "<br>validation loss %{customdata[4]:.4f} → %{customdata[5]:.4f}"
-    told = ("tokens", "operation", "stage", "parameters", "loss_before", "loss_after")
-    shapes = {"symbol": ["circle-open", "circle"] * len(row["stages"]), "size": [13, 6] * len(row["stages"])}
+    told = [[s.tokens, s.operation, s.stage, s.parameters, s.loss_before, s.loss_after] for s, _ in stages]
+    shapes = {"symbol": ["circle-open", "circle"] * len(row.stages), "size": [13, 6] * len(row.stages)}
     return _trace(
-        name, "growth", x=[clock(stage["tokens"]) for stage, _ in stages], y=[stage[when] for stage, when in stages],
+        name, "growth", x=[clock(stage.tokens) for stage, _ in stages], y=[loss for _, loss in stages],
         mode="markers", marker={"color": color, "opacity": 1, "line": {"width": 2, "color": color}, **shapes},
-        **_hover(name, said, [[stage[key] for key in told] for stage, _ in stages]),
+        **_hover(name, said, told),
     )  # fmt: skip
 
 
-def _seeds_trace(results: Results, arm: Arm, clock: Clock) -> go.Scatter:
+def _seeds_trace(results: Results, arm: Drawn, clock: Clock) -> go.Scatter:
     """The end of every seed, on the results' split."""
     name, row, color, symbol = arm
-    per_seed = row["metrics"][results["split"]][results["metric"]]["per_seed"]
+    per_seed = row.metrics[results.split][results.metric].per_seed
     said = f"seed %{{customdata}}: {_score(results)} %{{y:.4f}}"
     return _trace(
-        name, "seeds", x=[clock(row["marks"][-1]["tokens"])] * len(per_seed), y=list(per_seed.values()),
+        name, "seeds", x=[clock(row.marks[-1].tokens)] * len(per_seed), y=list(per_seed.values()),
         mode="markers", marker={"color": color, "symbol": f"{symbol}-open", "size": 6},
         **_hover(name, said, list(per_seed)),
     )  # fmt: skip
 
 
-def _marks_trace(results: Results, arm: Arm, clock: Clock) -> go.Scatter:
+def _marks_trace(results: Results, arm: Drawn, clock: Clock) -> go.Scatter:
     """The result at each compared budget."""
     name, row, color, symbol = arm
-    marks = row["marks"]
+    marks = row.marks
     said = "%{customdata[0]:,.0f} tokens" + f"<br>{_score(results)} %{{y:.4f}}"
     said += "<br>%{customdata[1]}"
-    about = [[mark["tokens"], _interval_text(mark["ci95"])] for mark in marks]
-    return _point_trace(name, [clock(mark["tokens"]) for mark in marks], marks, color, symbol, said, about)
+    about = [[mark.tokens, _interval_text(mark.ci95)] for mark in marks]
+    return _point_trace(name, [clock(mark.tokens) for mark in marks], marks, color, symbol, said, about)
 
 
 def _interval_text(ci95: Sequence[float] | None) -> str:
@@ -218,26 +216,26 @@ def _reference_trace(entropy: float, end: float) -> go.Scatter:
 # ---- cost and quality ----------------------------------------------------------------------------------------------
 
 
-def _cost_trace(results: Results, arm: Arm, key: str, label: str) -> go.Scatter:
+def _cost_trace(results: Results, arm: Drawn, cost: str) -> go.Scatter:
     name, row, color, symbol = arm
-    point = row["metrics"][results["split"]][results["metric"]]
-    said = f"{label}: %{{x:,}}<br>{_score(results)} %{{y:.4f}}"
-    about = [_interval_text(point["ci95"])]
-    return _point_trace(name, [row[key]], [point], color, symbol, f"{said}<br>%{{customdata}}", about)
+    point = row.metrics[results.split][results.metric]
+    said = f"{cost}: %{{x:,}}<br>{_score(results)} %{{y:.4f}}"
+    about = [_interval_text(point.ci95)]
+    return _point_trace(name, [_COSTS[cost](row)], [point], color, symbol, f"{said}<br>%{{customdata}}", about)
 
 
 # ---- traces and axes -----------------------------------------------------------------------------------------------
 
 
 def _point_trace(
-    arm: str, x: list[float], points: list[Mapping[str, Any]], color: str, symbol: str, said: str, about: list[Any]
+    arm: str, x: list[float], points: Sequence[Point], color: str, symbol: str, said: str, about: list[Any]
 ) -> go.Scatter:
     """Means with their 95 % intervals; they stand for the arm in the legend."""
     below, above = interval_errors(points)
     error = {"array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 4, "color": color}
     marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1, "color": PAPER}}
     return _trace(
-        arm, "marks", x=x, y=[point["mean"] for point in points], error_y=error, mode="markers", marker=marker,
+        arm, "marks", x=x, y=[point.mean for point in points], error_y=error, mode="markers", marker=marker,
         showlegend=True, **_hover(arm, said, about),
     )  # fmt: skip
 

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..results.overview import challengers, main_test
-from ..results.results import CLASSIFICATION
+from ..results.contracts import CLASSIFICATION, ArmMark, Cell, Overview, Results, Summary, Test
+from ..results.verdicts import challengers, main_test
+from ..results.views import timed_arm
 from ..results.wording import short_count
 
 LOSS_CURVES = "loss_curves.png"
@@ -42,18 +43,19 @@ _MARK = {
 }  # fmt: skip
 
 Clock = Callable[[float], float]  # tokens -> seconds
+Point = Summary | ArmMark
 
 
-def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
+def plot_loss_curves(results: Results, path: str | Path) -> Path:
     """Loss against tokens per arm (line: mean, band: range over seeds), and against training time if it was timed.
 
     Markers with 95 % intervals are the ends of the decay branches, on the results' split. Where arms are compared by
     another metric than the loss, there are none.
     """
-    clocks, by_loss = timed_clocks(results), results["metric"] == "loss"
+    clocks, by_loss = timed_clocks(results), results.metric == "loss"
     figure = new_figure(2 if clocks else 1, width=5.4)
     axes = figure.subplots(1, 2 if clocks else 1, sharey=True, squeeze=False)[0]
-    _draw_curves(axes[0], results, dict.fromkeys(results["arms"], lambda tokens: tokens))
+    _draw_curves(axes[0], results, dict.fromkeys(results.arms, lambda tokens: tokens))
     axes[0].set_xlabel("training tokens")
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
     axes[0].set_ylabel(_metric_title(results) if by_loss else "loss")
@@ -67,10 +69,10 @@ def plot_loss_curves(results: Mapping[str, Any], path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
+def plot_cost_quality(results: Results, path: str | Path) -> Path:
     """Final loss with its 95 % interval against parameters, and against the training step's milliseconds if timed."""
-    costs = {"parameters": {arm: row["parameters"] for arm, row in results["arms"].items()}}
-    steps = {arm: row["train_step_ms"] for arm, row in results["arms"].items() if row["train_step_ms"] is not None}
+    costs = {"parameters": {arm: row.parameters for arm, row in results.arms.items()}}
+    steps = {arm: row.train_step_ms for arm, row in results.arms.items() if row.train_step_ms is not None}
     if steps:
         costs["training step (ms, median)"] = steps
     figure = new_figure(len(costs), width=4.6)
@@ -79,13 +81,13 @@ def plot_cost_quality(results: Mapping[str, Any], path: str | Path) -> Path:
         _draw_costs(axis, results, cost)
         axis.set_xlabel(label)
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    axes[0].set_ylabel(f"final {results['split']} {_metric_title(results)}".replace(" (", "\n("))
+    axes[0].set_ylabel(f"final {results.split} {_metric_title(results)}".replace(" (", "\n("))
     figure_legend(figure, axes[0])
     _caption(figure, f"{_BARS}{_beside(results)}")
     return save_figure(figure, path)
 
 
-def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
+def plot_context_length(overview: Overview, path: str | Path) -> Path:
     """Over cells: each arm's difference to the baseline, and its speed as a multiple of the baseline's, against the
     context length in tokens (logarithmic). Cells with the same data are joined by a line; lines are moved a little
     sideways so that they don't hide each other."""
@@ -94,14 +96,17 @@ def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
     groups = _by_length(overview)
     for index, ((arm, data), cells) in enumerate(groups.items()):
         style = {"color": arm_style(index)[0], "marker": arm_style(index)[1]}
-        cells = [{**cell, "at": cell["block_size"] * 2 ** (0.04 * (2 * index + 1 - len(groups)))} for cell in cells]
+        aside = 2 ** (0.04 * (2 * index + 1 - len(groups)))
         for view, options in (("equal_tokens", {}), ("equal_time", _SECOND)):
-            _draw_differences(quality, cells, view, arm, style | options, f"{arm}, {data}" if not options else None)
-        for key, options in (("training_speed_ratio", {}), ("inference_speed_ratio", _SECOND)):
-            timed = [cell for cell in cells if cell["arms"][arm][key] is not None]
-            ratios = [cell["arms"][arm][key] for cell in timed]
-            speed.plot([cell["at"] for cell in timed], ratios, markersize=6, linewidth=1.4, **style | options)
-    lengths = sorted({cell["block_size"] for cell in overview["cells"].values()})
+            tests = [(cell.block_size * aside, main_test(cell, view, arm)) for cell in cells]
+            _draw_differences(quality, tests, style | options, f"{arm}, {data}" if not options else None)
+        trained = [(cell.block_size * aside, cell.arms[arm].training_speed_ratio) for cell in cells]
+        inferred = [(cell.block_size * aside, cell.arms[arm].inference_speed_ratio) for cell in cells]
+        for ratios, options in ((trained, {}), (inferred, _SECOND)):
+            known = [(length, ratio) for length, ratio in ratios if ratio is not None]
+            at, drawn = [length for length, _ in known], [ratio for _, ratio in known]
+            speed.plot(at, drawn, markersize=6, linewidth=1.4, **style | options)
+    lengths = sorted({cell.block_size for cell in overview.cells.values()})
     for axis, level in ((quality, 0.0), (speed, 1.0)):
         tidy_axis(axis)
         axis.axhline(level, color=INK, linestyle=":", linewidth=1.0, zorder=1)
@@ -118,32 +123,32 @@ def plot_context_length(overview: Mapping[str, Any], path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def _by_length(overview: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+def _by_length(overview: Overview) -> dict[tuple[str, str], list[Cell]]:
     """The cells of every arm and data set, rising in context length."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for cell in sorted(overview["cells"].values(), key=lambda cell: cell["block_size"]):
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(overview.cells.values(), key=lambda cell: cell.block_size):
         for arm in challengers(cell):
-            groups.setdefault((arm, cell["data"]["name"]), []).append(cell)
+            groups.setdefault((arm, cell.data.name), []).append(cell)
     return groups
 
 
 def _draw_differences(
-    axis: Axes, cells: list[Mapping[str, Any]], view: str, arm: str, style: dict[str, Any], label: str | None
+    axis: Axes, tests: list[tuple[float, Test | None]], style: dict[str, Any], label: str | None
 ) -> None:
-    found = [(cell["at"], main_test(cell, view, arm)) for cell in cells]
-    found = [(length, row) for length, row in found if row is not None]
-    points = [{"mean": row["difference"], "ci95": row["ci95"]} for _, row in found]
+    """The difference and its interval at each length that has a test."""
+    found = [(length, row) for length, row in tests if row is not None]
+    points = [Summary(mean=row.difference, ci95=row.ci95) for _, row in found]
     if points:
         lengths = [length for length, _ in found]
         options = {"capsize": 3, "elinewidth": 1.2, "markersize": 6, "linewidth": 1.4} | style
-        axis.errorbar(lengths, [point["mean"] for point in points], _bars(points), label=label, **options)
+        axis.errorbar(lengths, [point.mean for point in points], _bars(points), label=label, **options)
 
 
-def _difference_label(overview: Mapping[str, Any]) -> str:
-    cells = list(overview["cells"].values())
-    better = "lower" if cells[0]["lower_is_better"] else "higher"
-    units = " or ".join(dict.fromkeys(cell["unit"] for cell in cells))
-    return f"{cells[0]['metric']}, arm minus {cells[0]['baseline']}\n({units}; {better} is better)"
+def _difference_label(overview: Overview) -> str:
+    cells = list(overview.cells.values())
+    better = "lower" if cells[0].lower_is_better else "higher"
+    units = " or ".join(dict.fromkeys(cell.unit for cell in cells))
+    return f"{cells[0].metric}, arm minus {cells[0].baseline}\n({units}; {better} is better)"
 
 
 def new_figure(panels: int, width: float) -> Figure:
@@ -152,15 +157,14 @@ def new_figure(panels: int, width: float) -> Figure:
     return figure
 
 
-def timed_clocks(results: Mapping[str, Any]) -> dict[str, Clock]:
+def timed_clocks(results: Results) -> dict[str, Clock]:
     """For every timed arm, tokens -> the seconds of training that they take; each growth stage has its own rate."""
-    quiet = (results.get("timing") or {}).get("arms") or {}
     clocks = {}
-    for arm, row in results["arms"].items():
-        timed = quiet.get(arm) or {}
-        rates = timed.get("stage_seconds_per_token") or [timed.get("seconds_per_token")]
+    for arm, row in results.arms.items():
+        timed = timed_arm(results.timing, arm)
+        rates = timed.stage_seconds_per_token or (timed.seconds_per_token,)
         if all(rates):
-            starts = [0, *(stage["tokens"] for stage in row.get("stages") or ())][: len(rates)]
+            starts = [0, *(stage.tokens for stage in row.stages)][: len(rates)]
             clocks[arm] = _clock(rates, [*starts, math.inf])
     return clocks
 
@@ -205,66 +209,66 @@ def side_by_side(places: Mapping[str, Sequence[float]], span: float) -> dict[str
     return moved
 
 
-def _draw_curves(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
-    by_loss = results["metric"] == "loss"
-    for index, (arm, row) in enumerate(results["arms"].items()):
+def _draw_curves(axis: Axes, results: Results, clocks: Mapping[str, Clock]) -> None:
+    by_loss = results.metric == "loss"
+    for index, (arm, row) in enumerate(results.arms.items()):
         if arm in clocks:
             color, marker = arm_style(index)
             style = {} if by_loss else {"label": arm, "marker": marker, "markersize": 4}
-            curve = row["curve"]
-            at = [clocks[arm](tokens) for tokens in curve["tokens"]]
-            axis.plot(at, curve["mean"], color=color, linewidth=1.6, linestyle=line_style(index), **style)
-            axis.fill_between(at, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
+            curve = row.curve
+            at = [clocks[arm](tokens) for tokens in curve.tokens]
+            axis.plot(at, curve.mean, color=color, linewidth=1.6, linestyle=line_style(index), **style)
+            axis.fill_between(at, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
     if by_loss:
         _draw_marks(axis, results, clocks)
     tidy_axis(axis)
     axis.set_xlim(left=0)
 
 
-def _draw_marks(axis: Axes, results: Mapping[str, Any], clocks: Mapping[str, Clock]) -> None:
-    arms = [(index, arm, row["marks"]) for index, (arm, row) in enumerate(results["arms"].items()) if arm in clocks]
-    places = {arm: [clocks[arm](mark["tokens"]) for mark in marks] for _, arm, marks in arms}
+def _draw_marks(axis: Axes, results: Results, clocks: Mapping[str, Clock]) -> None:
+    arms = [(index, arm, row.marks) for index, (arm, row) in enumerate(results.arms.items()) if arm in clocks]
+    places = {arm: [clocks[arm](mark.tokens) for mark in marks] for _, arm, marks in arms}
     places = side_by_side(places, max(itertools.chain(*places.values()), default=0.0))
     for index, arm, marks in arms:
         color, marker = arm_style(index)
         axis.errorbar(
-            places[arm], [mark["mean"] for mark in marks], _bars(marks), color=color, marker=marker, label=arm, **_MARK
+            places[arm], [mark.mean for mark in marks], _bars(marks), color=color, marker=marker, label=arm, **_MARK
         )
 
 
-def _bars(points: list[Mapping[str, Any]]) -> list[list[float]]:
+def _bars(points: Sequence[Point]) -> list[list[float]]:
     """`interval_errors`, but nothing is drawn where one seed gives no interval."""
-    known = [point["ci95"] is not None for point in points]
+    known = [point.ci95 is not None for point in points]
     return [[side if is_known else math.nan for side, is_known in zip(sides, known, strict=True)]
             for sides in interval_errors(points)]  # fmt: skip
 
 
-def interval_errors(points: list[Mapping[str, Any]]) -> list[list[float]]:
+def interval_errors(points: Sequence[Point]) -> list[list[float]]:
     """Distances down and up to the interval's ends; zero where one seed gives no interval."""
-    below = [point["mean"] - point["ci95"][0] if point["ci95"] else 0.0 for point in points]
-    above = [point["ci95"][1] - point["mean"] if point["ci95"] else 0.0 for point in points]
+    below = [point.mean - point.ci95[0] if point.ci95 else 0.0 for point in points]
+    above = [point.ci95[1] - point.mean if point.ci95 else 0.0 for point in points]
     return [below, above]
 
 
-def _draw_costs(axis: Axes, results: Mapping[str, Any], cost: Mapping[str, float]) -> None:
+def _draw_costs(axis: Axes, results: Results, cost: Mapping[str, float]) -> None:
     low, high = min(cost.values()), max(cost.values())
     is_narrow = high < (1 + _ALIKE) * low  # or an axis would be stretched until rounding looks like a difference
     span = 2 * _ALIKE * high if is_narrow else 1.3 * (high - low)
     places = side_by_side({arm: [value] for arm, value in cost.items()}, span)
-    for index, (arm, row) in enumerate(results["arms"].items()):
+    for index, (arm, row) in enumerate(results.arms.items()):
         if arm in cost:
             color, marker = arm_style(index)
-            point = row["metrics"][results["split"]][results["metric"]]
-            axis.errorbar(places[arm], [point["mean"]], _bars([point]), color=color, marker=marker, label=arm, **_MARK)
+            point = row.metrics[results.split][results.metric]
+            axis.errorbar(places[arm], [point.mean], _bars([point]), color=color, marker=marker, label=arm, **_MARK)
     axis.margins(x=0.15, y=0.15)
     if is_narrow:
         axis.set_xlim(low * (1 - _ALIKE), high * (1 + _ALIKE))
     tidy_axis(axis)
 
 
-def _reference_line(axis: Axes, results: Mapping[str, Any], label: bool) -> None:
-    entropy = results["data"].get("unigram_entropy")
-    if entropy is None or results["metric"] != "loss":
+def _reference_line(axis: Axes, results: Results, label: bool) -> None:
+    entropy = results.data.unigram_entropy
+    if entropy is None or results.metric != "loss":
         return
     text = f"unigram entropy ({entropy:.2f})" if label else None
     axis.axhline(entropy, color=INK, linestyle="--", linewidth=1.0, label=text, zorder=1)
@@ -294,16 +298,16 @@ def _caption(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, int(16 * figure.get_figwidth())), fontsize=8, color=INK)
 
 
-def curves_caption(results: Mapping[str, Any]) -> str:
+def curves_caption(results: Results) -> str:
     """What the lines, bands and markers of the loss curves stand for."""
-    what = "of the finished models" if results["objective"] == CLASSIFICATION else "after the decay branch"
-    markers = f"Markers: {results['split']} {results['metric'].replace('_', ' ')} {what}{over_seeds(results)}."
-    return markers if results["metric"] != "loss" else f"{lines_caption(results)} {markers}"
+    what = "of the finished models" if results.objective == CLASSIFICATION else "after the decay branch"
+    markers = f"Markers: {results.split} {results.metric.replace('_', ' ')} {what}{over_seeds(results)}."
+    return markers if results.metric != "loss" else f"{lines_caption(results)} {markers}"
 
 
-def over_seeds(results: Mapping[str, Any]) -> str:
+def over_seeds(results: Results) -> str:
     """`, mean of 3 seeds with 95 % interval`; empty where every arm has one seed."""
-    counts = {len(row["metrics"][results["split"]][results["metric"]]["per_seed"]) for row in results["arms"].values()}
+    counts = {len(row.metrics[results.split][results.metric].per_seed) for row in results.arms.values()}
     if counts == {1}:
         return ""
     up_to = "" if len(counts) == 1 else "up to "
@@ -311,21 +315,21 @@ def over_seeds(results: Mapping[str, Any]) -> str:
     return f", mean of {up_to}{max(counts)} seeds with 95 % interval{without}"
 
 
-def _beside(results: Mapping[str, Any]) -> str:
-    return " Markers at one place stand side by side." if len(results["arms"]) > 1 else ""
+def _beside(results: Results) -> str:
+    return " Markers at one place stand side by side." if len(results.arms) > 1 else ""
 
 
-def _metric_title(results: Mapping[str, Any]) -> str:
+def _metric_title(results: Results) -> str:
     """The metric, with its unit where that is not its own name."""
-    metric = results["metric"].replace("_", " ")
-    return metric if results["unit"] == results["metric"] else f"{metric} ({results['unit']})"
+    metric = results.metric.replace("_", " ")
+    return metric if results.unit == results.metric else f"{metric} ({results.unit})"
 
 
-def lines_caption(results: Mapping[str, Any]) -> str:
+def lines_caption(results: Results) -> str:
     """What the lines and bands of the loss curves stand for."""
-    names = sorted({CURVES[row["curve"]["quantity"]] for row in results["arms"].values()})
-    band = " (band: range over seeds)" if len(results["seeds"]) > 1 else ""
-    when = "" if results["objective"] == CLASSIFICATION else " before decay"
+    names = sorted({CURVES[row.curve.quantity] for row in results.arms.values()})
+    band = " (band: range over seeds)" if len(results.seeds) > 1 else ""
+    when = "" if results.objective == CLASSIFICATION else " before decay"
     return f"Lines: {' or '.join(names)}{when}{band}."
 
 

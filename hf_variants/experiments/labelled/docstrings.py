@@ -2,10 +2,10 @@
 """The built-in labelled text `builtin/docstrings`: what the standard library says about itself, by family of modules.
 
 An example is the docstring of a public module, class, function, method or property, cut to its first paragraph, or to
-the sentences of it that fit into LONGEST characters, on one line. Signatures and examples of use at its beginning are
-dropped. The names of the module (`urllib.parse`, and `urllib` and `parse` by themselves, in any case of letters) are
-replaced by MASK, so that the answer doesn't stand in the text. A text that two families share is dropped, one that a
-family has twice is kept once.
+the sentences of it that fit into MOST_CHARACTERS characters, on one line. Signatures and examples of use at its
+beginning are dropped. The names of the module (`urllib.parse`, and `urllib` and `parse` by themselves, in any case of
+letters) are replaced by MASK, so that the answer doesn't stand in the text. A text that two families share is
+dropped, one that a family has twice is kept once.
 
 All modules listed are pure Python or in every build, and do nothing when they are imported. The examples are the same
 for one version of Python, but for a few classes and functions that only some operating systems have.
@@ -22,10 +22,11 @@ from types import ModuleType
 from typing import Any
 
 from ..checking import InputError
-from .tables import ROW, Table
+from ..text.files import ROW
+from .tables import Table
 
 NAME, FRACTIONS, LICENSE = "builtin/docstrings", [0.6, 0.2, 0.2], "PSF-2.0"
-MASK, LONGEST, FEWEST_WORDS = "_", 300, 4
+MASK, MOST_CHARACTERS, FEWEST_WORDS = "_", 300, 4
 
 FAMILIES = {
     "code": """ast code codeop dis functools importlib.abc importlib.machinery importlib.metadata importlib.util
@@ -119,8 +120,8 @@ def _beginning(doc: str) -> str:
     lines = [line.strip() for line in inspect.cleandoc(doc).split(">>>")[0].split("\n")]
     prose = itertools.dropwhile(lambda line: not line or SIGNATURE.fullmatch(line), lines)
     text = " ".join(" ".join(itertools.takewhile(bool, prose)).split())
-    if len(text) <= LONGEST:
+    if len(text) <= MOST_CHARACTERS:
         return text
-    start = text[: LONGEST + 1]
-    end = start.rfind(". ") + 1 or start.rfind(" ") + 1 or LONGEST
+    start = text[: MOST_CHARACTERS + 1]
+    end = start.rfind(". ") + 1 or start.rfind(" ") + 1 or MOST_CHARACTERS
     return start[:end].rstrip()

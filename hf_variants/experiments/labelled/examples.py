@@ -11,6 +11,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..checking import InputError
+from ..text.blocks import Order
 from .corpus import Examples
 
 POOL = 64  # batches among which examples are sorted by length
@@ -77,7 +78,7 @@ class TokenizedExamples:
         return changed
 
 
-class BucketedOrder:
+class BucketedOrder(Order):
     """Which examples make up step `step`: every epoch is a new permutation, in which neighbours have similar lengths.
 
     Examples are permuted, sorted by length inside pools of POOL batches, cut into batches, and the batches permuted.

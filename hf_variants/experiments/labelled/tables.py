@@ -6,22 +6,18 @@ of the line and may hold ` ||| ` again. How `.csv` and `.tsv` files are read, te
 `labels.txt` of a folder has the names of the labels, one a line, in the order of their ids.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..checking import InputError
 from ..recipes.sections import DataArguments
-from ..text.delimited import ROW as RECORD
-from ..text.delimited import read_records, refuse_twice
-from ..text.files import numbered_lines, read_lines, suffix_of
-from ..text.sources import download, find_local, hub_tables, is_url
+from ..text.files import LINE, TEXT_SUFFIXES, Row, Rows, numbered_lines, suffix_of, table_rows
+from ..text.sources import download, find_local, hub_rows, hub_tables, is_url
 from ..text.split_files import LABELS, split_files
 
-MARK = " ||| "
-LINE, ROW = "line {}", "row {} (0 is the first)"
+SEPARATOR, MARKED = " ||| ", ("label", "text")
 
 
 @dataclass
@@ -77,82 +73,48 @@ def read_tables(arguments: DataArguments, columns: Sequence[str]) -> tuple[dict[
 
 def read_table(path: Path, columns: Sequence[str]) -> Table:
     """The rows of one file, with those of `columns` that it has. Raises InputError."""
-    suffix = suffix_of(path)
-    if suffix == ".parquet":
-        return _read_parquet(path, columns)
-    if suffix in (".csv", ".tsv"):
-        return _read_delimited(path, columns)
-    return _read_jsonl(path, columns) if suffix in (".jsonl", ".jsonl.gz") else _read_marked(path, columns)
+    if suffix_of(path) in TEXT_SUFFIXES:
+        return table_of(Rows(str(path), LINE, MARKED, _read_marked(path), list(MARKED)), columns)
+    return table_of(table_rows(path, columns, complete=False), columns)
 
 
-def _read_marked(path: Path, columns: Sequence[str]) -> Table:
-    numbers, labels, texts = [], [], []
+def table_of(rows: Rows, columns: Sequence[str]) -> Table:
+    """All rows, with those of `columns` that they have. Raises InputError where they can't be read."""
+    numbers, values = [], []
+    for row in rows:
+        numbers.append(rows.number)
+        values.append(row)
+    by_name = dict(zip(rows.columns, zip(*values, strict=True) if values else [()] * len(rows.columns), strict=True))
+    found = {name: list(by_name[name]) for name in columns if name in rows.have}
+    return Table(rows.source, rows.counted, numbers, found, rows.have)
+
+
+def _read_marked(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in numbered_lines(path):
-        label, mark, text = line.partition(MARK)
+        label, mark, text = line.partition(SEPARATOR)
         if not mark:
             raise InputError(
-                f"{path}: {LINE.format(number)}: no '{MARK}'; a text file of labelled data has lines `label ||| text`"
+                f"{path}: {LINE.format(number)}: no '{SEPARATOR}'; a text file of labelled data has lines "
+                "`label ||| text`"
             )
-        numbers.append(number)
-        labels.append(label)
-        texts.append(text)
-    found = {"label": labels, "text": texts}
-    return Table(str(path), LINE, numbers, {name: found[name] for name in columns if name in found}, list(found))
-
-
-def _read_jsonl(path: Path, columns: Sequence[str]) -> Table:
-    numbers, rows, have = [], [], {}
-    for number, line in numbered_lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):  # ValueError also of a number with thousands of digits
-            row = None
-        if not isinstance(row, dict):
-            raise InputError(f"{path}: {LINE.format(number)}: not a JSON object")
-        numbers.append(number)
-        have |= dict.fromkeys(row)
-        rows.append({name: row.get(name) for name in columns})
-    found = {name: [row[name] for row in rows] for name in columns if name in have}
-    return Table(str(path), LINE, numbers, found, list(have))
-
-
-def _read_delimited(path: Path, columns: Sequence[str]) -> Table:
-    records = read_records(path, read_lines(path))
-    _, header = next(records)
-    refuse_twice(path, header, columns)
-    places = {name: header.index(name) for name in columns if name in header}
-    numbers, found = [], {name: [] for name in places}
-    for number, record in records:
-        numbers.append(number)
-        for name, place in places.items():
-            found[name].append(record[place])
-    return Table(str(path), RECORD, numbers, found, header)
-
-
-def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
-    import pyarrow.parquet
-
-    try:
-        have = pyarrow.parquet.read_schema(path).names
-        wanted = [name for name in dict.fromkeys(columns) if name in have]
-        table = pyarrow.parquet.read_table(path, columns=wanted)
-        found = {name: table[name].to_pylist() for name in wanted}
-    except (ValueError, OSError, KeyError) as error:  # pyarrow's errors are of these kinds
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    return Table(str(path), ROW, range(table.num_rows), found, have)
+        yield number, (label, text)
 
 
 def _from_hub(arguments: DataArguments, columns: Sequence[str]) -> dict[str, Table]:
     tables = {}
     for split, part, where in hub_tables(arguments):
-        found = {name: list(part[name]) for name in columns if name in part.column_names}
-        names = {name: _class_names(part.features[name]) for name in found}
-        classes = {name: found for name, found in names.items() if found}
-        have = list(part.column_names)
-        tables[split] = Table(where.removeprefix("data: "), ROW, range(part.num_rows), found, have, classes)
+        wanted = [name for name in columns if name in part.column_names]
+        rows = hub_rows(part, wanted, where.removeprefix("data: "))
+        rows.have += part.column_names
+        tables[split] = table_of(rows, wanted)
+        names = {name: _class_names(part.features[name]) for name in wanted}
+        tables[split].names = {name: found for name, found in names.items() if found}
     return tables
 
 
 def _class_names(feature: Any) -> list[str] | None:
     """The names of a `ClassLabel`, or of a list of such."""
-    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+    import datasets
+
+    one = feature.feature if isinstance(feature, (datasets.List, datasets.LargeList)) else feature
+    return one.names if isinstance(one, datasets.ClassLabel) else None

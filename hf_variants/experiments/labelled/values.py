@@ -16,7 +16,7 @@ LARGEST = 2**53  # up to here every whole number is itself in floating point
 STRAY = 0.01  # so small a share of labels that are no whole numbers are mistakes rather than scores
 SHOWN = 10  # of a longer list, an error message shows so many
 
-Cell = int | float | str | None
+Value = int | float | str | None
 
 
 class BadRowError(ValueError):
@@ -27,7 +27,7 @@ class UnknownLabelError(BadRowError):
     """The label of a row is none of those that there may be; it may be that of a whole class."""
 
 
-def read_cell(value: Any) -> Cell:
+def read_cell(value: Any) -> Value:
     """The number or the text in a cell, None where it is empty: `1`, `"1"`, `"1.0"` and `True` are the number 1.
 
     Raises BadRowError for anything else.
@@ -45,7 +45,7 @@ def read_cell(value: Any) -> Cell:
     return int(value)
 
 
-def read_list(value: Any) -> list[Cell]:
+def read_list(value: Any) -> list[Value]:
     """The labels in one cell: a list, or text such as `2,5` or `[2, 5]`. Raises BadRowError for anything else."""
     if isinstance(value, str) and value.strip():
         return [read_cell(part.strip().strip("'\"")) for part in value.strip().strip("[]").split(",") if part.strip()]
@@ -104,7 +104,7 @@ class Scheme:
             return np.array(labels, dtype=np.int64).reshape(-1, len(self.names))
         return np.array(labels, dtype=np.float32 if self.problem_type == REGRESSION else np.int64)
 
-    def _id(self, cell: Cell) -> int:
+    def _id(self, cell: Value) -> int:
         if cell is None:
             raise BadRowError("the label is missing")
         if cell not in self.lookup:
@@ -219,7 +219,7 @@ def _flag(value: Any, column: str) -> int:
     return int(cell)
 
 
-def _score(cell: Cell) -> float:
+def _score(cell: Value) -> float:
     if cell is None:
         raise BadRowError("the label is missing")
     if isinstance(cell, str):

@@ -48,3 +48,11 @@ def _commit() -> str:
 def default_device() -> str:
     """Where models are timed."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_average() -> float | None:
+    """How many processes wanted a core in the last minute, on average; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # there is none on Windows
+        return None

@@ -2,10 +2,10 @@
 """How well a run used its hardware: tokens per second; on a GPU also peak memory and model FLOPs utilisation."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import torch
+
+from ..records import Mark
 
 # TFLOP/s of dense matrix products as the maker states them: with bf16 or fp16 inputs, and in plain float32 (torch's
 # default, without TF32). The first row whose words are all in the device's name counts.
@@ -46,15 +46,16 @@ def start_measuring() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def speed(record: Mapping[str, Any], mixed_precision: str, devices: int) -> dict[str, float]:
-    """Of a finished run: "tokens_per_second" of training; on a GPU "peak_memory_mb", and "mfu" where it is known.
+def speed(last: Mark, mixed_precision: str, devices: int) -> dict[str, float]:
+    """Of a run up to its last mark: "tokens_per_second" of training; on a GPU "peak_memory_mb", and "mfu" where it is
+    known.
 
     Memory is that of the first device in this process, since training began or was resumed.
     """
-    found = {"tokens_per_second": record["tokens"] / max(1e-9, record["seconds"])}
+    found = {"tokens_per_second": last.tokens / max(1e-9, last.seconds)}
     if not torch.cuda.is_available():
         return found
     found["peak_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
     peak = peak_flops(torch.cuda.get_device_name(), mixed_precision)
-    used = model_flops_utilisation(record["marks"][-1]["flops"], record["seconds"], peak, devices)
+    used = model_flops_utilisation(last.flops, last.seconds, peak, devices)
     return found if used is None else found | {"mfu": used}

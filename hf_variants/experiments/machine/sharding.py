@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""Models whose parameters are spread over processes (here by FSDP2), and the same whole again.
+"""Models whose parameters are spread over processes by FSDP2, and the same whole again.
 
 Only training steps and evaluations see a sharded model. For all else (checkpoints, growth, the finished model) its
 parameters are gathered into a plain one, and a plain one is sharded when it is trained on. So files hold whole
@@ -7,7 +7,7 @@ tensors, and know nothing of the number of processes.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -66,19 +66,14 @@ def fill(blank: PreTrainedModel, values: Mapping[str, torch.Tensor]) -> PreTrain
 
 def whole(value: Any) -> Any:
     """A tensor that is spread over processes as a plain one, on each of them; anything else as it is."""
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def gather(
-    model: PreTrainedModel, blank: PreTrainedModel, keep: bool, get: Callable[[nn.Parameter], torch.Tensor] = whole
-) -> PreTrainedModel | None:
-    """A plain model with the state of a sharded one, whose parameters `get` makes whole.
-
-    Every process must call this; None where it doesn't `keep` it.
-    """
+def gather(model: PreTrainedModel, blank: PreTrainedModel, keep: bool) -> PreTrainedModel | None:
+    """A plain model with the state of a sharded one. Every process must call this; None where it doesn't `keep` it."""
     values = {}
     for name, parameter in model.named_parameters():
-        value = get(parameter).detach()
+        value = whole(parameter).detach()
         if keep:
             values[name] = value.clone()
     if not keep:

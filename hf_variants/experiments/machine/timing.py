@@ -6,7 +6,6 @@ import functools
 import gc
 import math
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 
-from .environment import default_device, environment
+from .environment import default_device, environment, load_average
 
 LEAST_ROUNDS = 3  # however long they take
 
@@ -146,8 +145,7 @@ def time_models(candidates: Mapping[str, Timed], rounds: int) -> dict[str, Any]:
     training = alternate(steps, rounds)
     inference = alternate({arm: _forward(timed) for arm, timed in candidates.items()}, rounds)
     arms = {arm: _summary(training[arm], inference[arm], timed, memory[arm]) for arm, timed in candidates.items()}
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"arms": arms, "rounds": rounds, "load_average": load, "environment": environment()}
+    return {"arms": arms, "rounds": rounds, "load_average": load_average(), "environment": environment()}
 
 
 def stages_in_one(timed: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ threshold (a number, or one per label; .5), bins (15)."""
 
 
 @dataclass(frozen=True)
-class Examples:
+class ScoredExamples:
     """Checked inputs of one split. `threshold` is `(labels,)` for a multi-label task, a number otherwise."""
 
     task: str
@@ -73,7 +73,7 @@ def one_hot(classes: np.ndarray, count: int) -> np.ndarray:
 
 
 class ClassMetric(evaluate.Metric):
-    """A metric of classification: a subclass says `about`, `paper` and how its `measure` is taken of `Examples`.
+    """A metric of classification: a subclass says `about`, `paper` and how its `measure` is taken of `ScoredExamples`.
 
     `compute(predictions=probabilities, references=labels, …)` and `score(scores)` give the same flat dictionary.
     """
@@ -100,7 +100,7 @@ class ClassMetric(evaluate.Metric):
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
-    def measure(self, examples: Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: ScoredExamples, bins: int) -> dict[str, float]:
         """The results by name. Raises ValueError where there is none."""
         raise NotImplementedError
 
@@ -115,7 +115,7 @@ class ClassMetric(evaluate.Metric):
 
 
 def by_label(
-    metric: str, examples: Examples, measure: Callable[[np.ndarray, np.ndarray], float | None]
+    metric: str, examples: ScoredExamples, measure: Callable[[np.ndarray, np.ndarray], float | None]
 ) -> dict[str, float]:
     """`measure(label, probability)` of every label or class, named as `named` does; None where it is undefined."""
     return named(metric, {name: measure(*column) for name, column in examples.columns().items()})
@@ -142,7 +142,7 @@ def has_both(label: np.ndarray) -> bool:
 
 def check_examples(
     probability: Any, label: Any, label_names: Sequence[str] | None = None, threshold: Any = None
-) -> Examples:
+) -> ScoredExamples:
     """The inputs of a metric, checked, and which task they are of. Raises ValueError for what is wrong with them."""
     probability, label = _numbers("probability", probability), _numbers("label", label)
     task = _task(probability, label)
@@ -156,7 +156,9 @@ def check_examples(
     if task != MULTI_LABEL and label.min() == label.max():
         raise ValueError(f"all {label.size} examples have the label {label[0]:.0f} (placeholders?); two are needed")
     names = () if task == BINARY else _names(label_names, probability.shape[1])
-    return Examples(task, probability, label.astype(np.int64), names, _threshold(threshold, task, probability.shape))
+    return ScoredExamples(
+        task, probability, label.astype(np.int64), names, _threshold(threshold, task, probability.shape)
+    )
 
 
 def _numbers(what: str, values: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from .calibration_error.calibration_error import expected_error
 
 RECALL = np.linspace(0, 1, 101)
 BINS = 15
-Table = dict[str, Any]
+Columns = dict[str, Any]
 
 
 def curves(kind: str, scores: Mapping[str, Any], label_names: Sequence[str]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def curves(kind: str, scores: Mapping[str, Any], label_names: Sequence[str]) -> 
     }
 
 
-def precision_recall(label: np.ndarray, chance: np.ndarray) -> Table:
+def precision_recall(label: np.ndarray, chance: np.ndarray) -> Columns:
     """The precision of the highest threshold that reaches each recall of RECALL (steps, as the area's are).
 
     `label` `(n,)` is 0 or 1, `chance` `(n,)` the probability of 1. Also "average_precision", and "prevalence": the
@@ -44,7 +44,7 @@ def precision_recall(label: np.ndarray, chance: np.ndarray) -> Table:
     return {"precision": at.round(4).tolist(), "average_precision": area, "prevalence": float(np.mean(label))}
 
 
-def reliability(right: np.ndarray, chance: np.ndarray) -> Table:
+def reliability(right: np.ndarray, chance: np.ndarray) -> Columns:
     """How often what is said with a probability is so, over BINS bins of equal width (arXiv:1706.04599, figure 1).
 
     Lists over bins, None where one is empty: mean "probability" and "observed" share; and "share" of the examples.

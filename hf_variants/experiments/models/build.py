@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 import hf_variants
 
 from ..checking import InputError
+from ..configs import most_positions
 from ..recipes.sections import ModelArguments
 from .pretrained import check_vocabulary, load_pretrained, source_config
 from .word_vectors import load_word_vectors
@@ -119,7 +120,7 @@ def _check_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, b
     size = max(tokenizer.get_vocab().values()) + 1  # len() does not count ids that are left out
     if not isinstance(config.vocab_size, int) or config.vocab_size < size:
         raise InputError(f"model: vocab_size {config.vocab_size} is below the tokenizer's {size}")
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = most_positions(config)
     if positions is not None and positions < block_size:
         raise InputError(f"model: max_position_embeddings {positions} is below data.block_size {block_size}")
 

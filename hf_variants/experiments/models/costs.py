@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from ..configs import padding_token
+
 
 def count_parameters(model: torch.nn.Module) -> dict[str, int]:
     """All and trainable parameters, shared ones once."""
@@ -37,7 +39,7 @@ def _count_flops(model: torch.nn.Module, block_size: int, then: Callable[[Any], 
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next(model.parameters()).device
-    token = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0  # some models warn of padding
+    token = 1 if padding_token(model.config) == 0 else 0  # some models warn of padding
     ids = torch.full((1, block_size), token, device=device)
     was_training = model.training
     model.eval()  # dropout would draw from the generators

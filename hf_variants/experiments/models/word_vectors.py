@@ -9,9 +9,7 @@ import gzip
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,27 +17,12 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..checking import InputError
-
-
-@dataclass(frozen=True)
-class WordVectorReport:
-    """How many words of a vocabulary have a pretrained vector; special tokens don't count."""
-
-    found: int
-    missing: int
-
-    @property
-    def share(self) -> float:
-        """The share found, in (0, 1]."""
-        return self.found / (self.found + self.missing)
-
-    def __str__(self) -> str:
-        return f"{self.found} of {self.found + self.missing} words have a pretrained vector ({self.share:.1%})"
+from ..records import WordVectors
 
 
 def load_word_vectors(
     model: PreTrainedModel | nn.Embedding, tokenizer: PreTrainedTokenizerBase, path: str | Path
-) -> WordVectorReport:
+) -> WordVectors:
     """Copies the vectors of a text file to the rows of the tokenizer's words, in place; other rows stay as they are.
 
     `found_vectors` then knows of the model how many words that were.
@@ -68,19 +51,18 @@ def load_word_vectors(
     with torch.no_grad():
         found = torch.tensor(list(vectors), device=embedding.weight.device)
         embedding.weight[found] = torch.tensor(list(vectors.values())).to(embedding.weight)
-    _REPORTS[embedding] = WordVectorReport(len(vectors), len(ids) - len(vectors))
+    _REPORTS[embedding] = WordVectors(
+        found=len(vectors), missing=len(ids) - len(vectors), share=len(vectors) / len(ids)
+    )
     return _REPORTS[embedding]
 
 
-def found_vectors(model: PreTrainedModel | nn.Embedding) -> dict[str, Any]:
-    """For a run's record: {"word_vectors": {"found", "missing", "share"}}; empty for a model that got no vectors."""
-    report = _REPORTS.get(_embedding(model))
-    if report is None:
-        return {}
-    return {"word_vectors": {"found": report.found, "missing": report.missing, "share": report.share}}
+def found_vectors(model: PreTrainedModel | nn.Embedding) -> WordVectors | None:
+    """For a run's record; None for a model that got no vectors."""
+    return _REPORTS.get(_embedding(model))
 
 
-_REPORTS: WeakKeyDictionary[nn.Module, WordVectorReport] = WeakKeyDictionary()
+_REPORTS: WeakKeyDictionary[nn.Module, WordVectors] = WeakKeyDictionary()
 
 
 def _embedding(model: PreTrainedModel | nn.Embedding) -> nn.Module:

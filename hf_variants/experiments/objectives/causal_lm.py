@@ -11,11 +11,12 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
 from ..recipes.sections import ObjectiveArguments
 from ..text.corpora import Corpus
 from ..text.tokenizer import separator_id
-from .base import IGNORED
+from .base import IGNORED, Objective
 from .generation import (
     CannotWriteError,
     answer_questions,
@@ -30,7 +31,7 @@ NO_BYTES = (
 )
 
 
-class CausalLanguageModeling:
+class CausalLanguageModeling(Objective):
     """GPT-2's objective: position t predicts token t + h of its block, h being the model's `prediction_horizon` (1).
 
     A block of n tokens gives n - h predictions. With `cross_document_attention: false` positions start again after
@@ -38,10 +39,11 @@ class CausalLanguageModeling:
     """
 
     auto_class = "AutoModelForCausalLM"
-    metrics: tuple[str, ...] = ("cross_entropy", "perplexity", "bits_per_byte", "token_accuracy")
+    metrics = ("cross_entropy", "perplexity", "bits_per_byte", "token_accuracy")
 
     def __init__(self, arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.arguments, self.tokenizer, self.horizon = arguments, tokenizer, 1
+        super().__init__(arguments, tokenizer)
+        self.horizon = 1
         self.separator = separator_id(tokenizer)
         if self.separator is None and not arguments.cross_document_attention:
             raise InputError("objective.cross_document_attention: false needs a tokenizer with an eos or sep token")
@@ -53,7 +55,7 @@ class CausalLanguageModeling:
     def for_model(self, config: PreTrainedConfig) -> "CausalLanguageModeling":
         """This objective with the model's prediction horizon, which decides how many tokens of a batch count."""
         bound = copy.copy(self)
-        bound.horizon = getattr(config, "prediction_horizon", 1)
+        bound.horizon = configs.prediction_horizon(config)
         return bound
 
     def prepare(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], int]:

@@ -8,6 +8,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions as EncoderOutput
 
+from ..configs import padding_token
+from .base import unwrapped
+
 
 class PlayedEncoder(nn.Module):
     """Stands in place of an encoder and says what that said before."""
@@ -24,16 +27,12 @@ class PlayedEncoder(nn.Module):
 
 def play_features(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.Tensor:
     """The logits `(batch, labels)` of a model's head for an encoder's features."""
-    inner = model.module if hasattr(model, "module") else model  # DDP's wrapper
+    inner = unwrapped(model)
     hidden, pooled = (features.get(name) for name in FEATURES)
     inner.base_model.output = EncoderOutput(last_hidden_state=hidden, pooler_output=pooled)
-    ids = torch.full(hidden.shape[:2], 1 if model_pad(inner) == 0 else 0, device=hidden.device)
+    # heads that look for the last token must not take a played one for padding
+    ids = torch.full(hidden.shape[:2], 1 if padding_token(inner.config) == 0 else 0, device=hidden.device)
     return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-
-
-def model_pad(model: PreTrainedModel) -> int | None:
-    """The padding token of a model: heads that look for the last token must not take a played one for padding."""
-    return getattr(model.config, "pad_token_id", None)
 
 
 FEATURES = ("first_hidden_state", "pooler_output")  # of a frozen encoder, in place of the text

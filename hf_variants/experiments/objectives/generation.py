@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from .. import configs
 from ..checking import InputError
 from ..metrics import load_metric
 from ..text.corpora import Corpus
 from ..text.tokenizer import separator_id
+from .base import unwrapped
 
 EXAMPLES = 5  # answers that are kept in the record
 BATCH_SIZE = 32  # questions answered at a time
@@ -48,7 +50,7 @@ def pad_rows(rows: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> 
 
 def prediction_horizon(model: torch.nn.Module) -> int:
     """How far ahead a model predicts; also where it is wrapped by DDP or torch.compile."""
-    return getattr(getattr(model, "module", model).config, "prediction_horizon", 1)
+    return configs.prediction_horizon(unwrapped(model).config)
 
 
 class CannotWriteError(InputError):

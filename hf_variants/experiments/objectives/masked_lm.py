@@ -6,16 +6,15 @@ import inspect
 
 import numpy as np
 import torch
-from accelerate.utils import extract_model_from_parallel
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from ..checking import InputError
 from ..recipes.sections import ObjectiveArguments
-from .base import IGNORED
+from .base import IGNORED, Objective, unwrapped
 
 
-class MaskedLanguageModeling:
+class MaskedLanguageModeling(Objective):
     """BERT's masked-token objective (arXiv:1810.04805, section 3.1).
 
     A share `mask_probability` of the tokens is predicted; of those 80 % become the mask token, 10 % a random token and
@@ -28,7 +27,8 @@ class MaskedLanguageModeling:
     def __init__(self, arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> None:
         if tokenizer.mask_token_id is None:
             raise InputError("objective: masked_lm needs a tokenizer with a mask token; this one has none")
-        self.arguments, self.mask_id = arguments, tokenizer.mask_token_id
+        super().__init__(arguments, tokenizer)
+        self.mask_id = tokenizer.mask_token_id
         self.special_ids = np.asarray(sorted(tokenizer.all_special_ids))
         self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
 
@@ -55,7 +55,7 @@ class MaskedLanguageModeling:
         "prediction" and "label"."""
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         scored = batch["labels"] != IGNORED
-        if _predicts_some(type(extract_model_from_parallel(model, keep_torch_compile=False))):
+        if _predicts_some(type(unwrapped(model))):
             logits = model(**inputs, prediction_mask=scored).logits
         else:
             logits = model(**inputs).logits[scored]

@@ -2,18 +2,15 @@
 """The objective of labelled text: classes, several labels at once, or a number; for any sequence classifier."""
 
 import copy
-from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerBase
 
 from ..checking import InputError
 from ..labelled.corpus import LabelledCorpus
 from ..metrics import LOWER_IS_BETTER, summarise_scores
-from ..recipes.sections import ObjectiveArguments
-from .base import selected
+from .base import LabelledObjective, selected
 from .frozen_features import FEATURES, play_features
 
 SCORED = {
@@ -31,17 +28,13 @@ SELECTION = {
 }
 
 
-class TextClassification:
+class TextClassification(LabelledObjective):
     """Cross-entropy over classes, binary cross-entropy over labels, or squared error.
 
     Evaluation knows neither class weights nor label smoothing (arXiv:1512.00567, section 7): its loss is plain.
     """
 
     auto_class = "AutoModelForSequenceClassification"
-    labelled = True
-
-    def __init__(self, arguments: ObjectiveArguments, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.arguments, self.tokenizer = arguments, tokenizer
 
     def for_corpus(self, corpus: LabelledCorpus) -> "TextClassification":
         """This objective with the labels of `corpus`."""
@@ -151,7 +144,3 @@ class TextClassification:
             margin = logits[:, -1] - logits[:, 0] if logits.shape[-1] == 2 else logits[:, 0]
             return {"probability": margin.sigmoid()}
         return {"probability": logits.softmax(-1)}
-
-    def about_scores(self) -> dict[str, Any]:
-        """What the metrics have to know beside the scores of examples."""
-        return {"label_names": self.label_names}

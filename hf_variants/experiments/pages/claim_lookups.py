@@ -8,7 +8,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,22 +17,27 @@ from huggingface_hub.errors import StrictDataclassError
 
 from ...auto import TABLE
 from ..checking import InputError
-from ..results.overview import main_test, tests_of
+from ..records import Settings, Trial
+from ..results.contracts import Arm, Results, Test
 from ..results.significance import LEAST_FOR_MEDIAN
-from ..results.wording import VIEW_WORDS, at, format_p, short_count, view_words
-from ..tables import number, summary_text
-from .sources import NotMeasuredError, Results, Sources
+from ..results.verdicts import main_test
+from ..results.wording import VIEW_WORDS, at, format_p, short_count, summary_text, view_words
+from ..tables import number
+from .sources import NotMeasuredError, Sources
+
+Lookup = Mapping[str, Any]  # of the claims file: the name of a function here, and its arguments
+Content = Any  # the content of a JSON file that is no comparison's
 
 BESIDE = "beside whatever else ran"
-COSTS = {
-    "train_step_ms": ("A training step takes", "ms", 1),
-    "inference_ms": ("A forward pass without gradients takes", "ms", 1),
-    "tokens_per_second": ("Tokens read per second of training:", "", 0),
-    "peak_memory_mb": ("Peak memory is", "MiB", 0),
-    "parameters": ("Parameters:", "", 0),
-    "flops": ("Training takes", "FLOPs", 3),
-    "quiet_seconds": ("The whole training takes, at the quiet run's speed,", "s", 0),
-    "seconds": (f"The optimizer steps of the whole training took, {BESIDE},", "s", 0),
+COSTS: dict[str, tuple[Callable[[Arm], float | None], str, str, int]] = {
+    "train_step_ms": (lambda arm: arm.train_step_ms, "A training step takes", "ms", 1),
+    "inference_ms": (lambda arm: arm.inference_ms, "A forward pass without gradients takes", "ms", 1),
+    "tokens_per_second": (lambda arm: arm.tokens_per_second, "Tokens read per second of training:", "", 0),
+    "peak_memory_mb": (lambda arm: arm.peak_memory_mb, "Peak memory is", "MiB", 0),
+    "parameters": (lambda arm: arm.parameters, "Parameters:", "", 0),
+    "flops": (lambda arm: arm.flops, "Training takes", "FLOPs", 3),
+    "quiet_seconds": (lambda arm: arm.quiet_seconds, "The whole training takes, at the quiet run's speed,", "s", 0),
+    "seconds": (lambda arm: arm.seconds, f"The optimizer steps of the whole training took, {BESIDE},", "s", 0),
 }
 
 
@@ -46,30 +51,30 @@ def difference(
     """
     results, _ = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
     _one_of("view", view, VIEW_WORDS)
-    unit = results.get("budget_unit", "tokens")
+    unit = results.budget_unit
     if against is not None:
         sources.arm(comparison, cell, against)
-    against = against or results["baseline"]
+    against = against or results.baseline
     # A cell's tests are corrected over all cells, which its own report is not.
-    tested = tests_of(results) if cell is None else sources.comparison(comparison)["cells"][cell]
+    tested = results if cell is None else sources.overview(comparison, cell).cells[cell]
     row = main_test(tested, view, arm, against)
     if row is None:
         pair = (arm, against)
-        reasons = [row["reason"] for row in results["views_omitted"][view] if (row["arm"], row["against"]) == pair]
+        reasons = [row.reason for row in results.views_omitted[view] if (row.arm, row.against) == pair]
         return (
             f"{arm} against {against} {view_words(view, unit)}: no comparison{''.join(f', {r}' for r in reasons[:1])}"
         )
-    return _difference_text(row, results, at(view, row["budget"], unit))
+    return _difference_text(row, results, at(view, row.budget, unit))
 
 
-def _difference_text(row: Mapping[str, Any], results: Results, where: str) -> str:
-    metric = {"loss": "nats"}.get(results["metric"], results["metric"].replace("_", " "))
-    text = f"{row['arm']} − {row['against']} = {row['difference']:+.3f} {metric}"
-    if row["p_holm"] is not None:
-        low, high = row["ci95"]
-        text += f" (95 % CI {low:+.3f} to {high:+.3f}, {format_p(row['p_holm'], 'Holm p')}, {row['seeds']} seeds)"
-    text += f" {where}: **{row['verdict']}**"
-    return f"{text} ({row['caveat']})" if "caveat" in row else text
+def _difference_text(row: Test, results: Results, where: str) -> str:
+    metric = {"loss": "nats"}.get(results.metric, results.metric.replace("_", " "))
+    text = f"{row.arm} − {row.against} = {row.difference:+.3f} {metric}"
+    if row.p_holm is not None:
+        low, high = row.ci95
+        text += f" (95 % CI {low:+.3f} to {high:+.3f}, {format_p(row.p_holm, 'Holm p')}, {row.seeds} seeds)"
+    text += f" {where}: **{row.verdict}**"
+    return f"{text} ({row.caveat})" if row.caveat else text
 
 
 def score(
@@ -78,51 +83,50 @@ def score(
 ) -> str:  # fmt: skip
     """An arm's means over seeds with intervals; by default of the metric and split that arms are compared by."""
     results, row = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
-    metrics, split = metric or results["metric"], split or results["split"]
+    metrics, split = metric or results.metric, split or results.split
     found = {
-        name: row["metrics"].get(split, {}).get(name) for name in ([metrics] if isinstance(metrics, str) else metrics)
+        name: row.metrics.get(split, {}).get(name) for name in ([metrics] if isinstance(metrics, str) else metrics)
     }
     for name, summary in found.items():
         if summary is None:
             raise InputError(f"{comparison}, arm {arm}: has no {split} {name}")
     words = ", ".join(f"{name.replace('_', ' ')} {summary_text(summary)}" for name, summary in found.items())
-    unit = f" {results['unit']}" if list(found) == ["loss"] == [results["metric"]] else ""
+    unit = f" {results.unit}" if list(found) == ["loss"] == [results.metric] else ""
     return f"{arm}: {split} {words}{unit}"
 
 
 def floor(sources: Sources, comparison: str, metric: str | None = None) -> str:
     """What TF-IDF and logistic regression make of the same examples."""
     results = sources.comparison(comparison)
-    metric, split = metric or results["metric"], results["split"]
-    found = ((results.get("floor") or {}).get("metrics", {}).get(split) or {}).get(metric)
-    if found is None:
+    metric, split = metric or results.metric, results.split
+    value = results.floor.metrics.get(split, {}).get(metric) if results.floor is not None else None
+    if value is None:
         raise InputError(f"{comparison}: its floor has no {split} {metric}")
-    value = found["mean"] if isinstance(found, Mapping) else found
     return f"TF-IDF and logistic regression: {split} {metric.replace('_', ' ')} {value:.3f}"
 
 
 def ranking(sources: Sources, comparison: str, metric: str | None = None) -> str:
     """All arms from best to worst, with intervals and what their training took."""
     results = sources.comparison(comparison)
-    metric, split = metric or results["metric"], results["split"]
-    rows = [(arm, row["metrics"][split].get(metric)) for arm, row in results["arms"].items()]
+    metric, split = metric or results.metric, results.split
+    rows = [(arm, row.metrics[split].get(metric)) for arm, row in results.arms.items()]
     have = [(arm, found) for arm, found in rows if found is not None]
     if not have:
         raise InputError(f"{comparison}: no arm has a {split} {metric}")
-    have.sort(key=lambda pair: pair[1]["mean"], reverse=not _lower(results, metric))
+    have.sort(key=lambda pair: pair[1].mean, reverse=not _lower(results, metric))
     words = ", ".join(f"{arm} {summary_text(found)}" for arm, found in have)
     return f"{split} {metric.replace('_', ' ')}, best first: {words}"
 
 
 def _lower(results: Results, metric: str) -> bool:
-    return results["lower_is_better"] if metric == results["metric"] else metric == "loss"
+    return results.lower_is_better if metric == results.metric else metric == "loss"
 
 
 def cost(sources: Sources, comparison: str, arm: str, against: str, of: str, cell: str | None = None) -> str:
     """What an arm costs, and as a multiple of another; `of` is one of `COSTS`."""
     _one_of("of", of, COSTS)
-    words, unit, digits = COSTS[of]
-    first, second = (sources.arm(comparison, cell, name)[of] for name in (arm, against))
+    value_of, words, unit, digits = COSTS[of]
+    first, second = (value_of(sources.arm(comparison, cell, name)) for name in (arm, against))
     if first is None or second is None:
         return f"{arm} against {against}: {of.replace('_', ' ')} was not measured"
     values = [f"{value:.2e}" if value >= 1e9 else number(value, digits) for value in (first, second)]
@@ -133,16 +137,16 @@ def cost(sources: Sources, comparison: str, arm: str, against: str, of: str, cel
 
 def jump(sources: Sources, comparison: str, arm: str) -> str:
     """How the validation loss changes in each growth step."""
-    stages = sources.arm(comparison, None, arm).get("stages")
+    stages = sources.arm(comparison, None, arm).stages
     if not stages:
         raise InputError(f"{comparison}: arm {arm} does not grow")
-    words = [f"{stage['loss_before']:.3f} → {stage['loss_after']:.3f}" for stage in stages]
+    words = [f"{stage.loss_before:.3f} → {stage.loss_after:.3f}" for stage in stages]
     return f"{arm}: loss before and after each growth {', '.join(words)}"
 
 
 def unigram_entropy(sources: Sources, comparison: str, cell: str | None = None) -> str:
     """The loss of who knows the frequencies of tokens and nothing else."""
-    entropy = sources.comparison(comparison, cell)["data"].get("unigram_entropy")
+    entropy = sources.comparison(comparison, cell).data.unigram_entropy
     if entropy is None:
         raise InputError(f"{comparison}: no unigram entropy was recorded")
     return f"Who knows only how frequent each token is has {entropy:.3f} nats per token"
@@ -150,7 +154,7 @@ def unigram_entropy(sources: Sources, comparison: str, cell: str | None = None) 
 
 def data(sources: Sources, comparison: str, cell: str | None = None) -> str:
     """How much there was to train, validate and test on."""
-    splits = sources.comparison(comparison, cell)["data"]["splits"]
+    splits = sources.comparison(comparison, cell).data.splits
     unit = "examples" if "examples" in splits["train"] else "characters"
     counts = ", ".join(f"{name} {split[unit]:,}" for name, split in splits.items())
     return f"{unit.capitalize()} here: {counts}"
@@ -158,7 +162,7 @@ def data(sources: Sources, comparison: str, cell: str | None = None) -> str:
 
 def base_rate(sources: Sources, comparison: str, split: str = "validation") -> str:
     """The loss of who knows how frequent the labels of the training data are and nothing else."""
-    splits = sources.comparison(comparison)["data"]["splits"]
+    splits = sources.comparison(comparison).data.splits
     known, met = (splits[name].get("label_shares") for name in ("train", split))
     if not known or not met:
         raise InputError(f"{comparison}: {split} or train has no labels")
@@ -169,44 +173,42 @@ def base_rate(sources: Sources, comparison: str, split: str = "validation") -> s
 def training(sources: Sources, comparison: str, arm: str, cell: str | None = None) -> str:
     """How an arm was trained: seeds, steps, learning rate, and what the trials of learning rates came to."""
     results, row = sources.comparison(comparison, cell), sources.arm(comparison, cell, arm)
-    settings = row["hyperparameters"]["training"]
-    seeds = len(row["metrics"][results["split"]][results["metric"]]["per_seed"])
-    text = f"{arm}: {seeds} seed{'s' * (seeds > 1)}, {row['steps']:,.0f} steps"
+    settings = row.hyperparameters["training"]
+    seeds = len(results.summary(arm).per_seed)
+    text = f"{arm}: {seeds} seed{'s' * (seeds > 1)}, {row.steps:,.0f} steps"
     text += f" in at most {settings['max_epochs']:g} epochs" if settings.get("max_epochs") else ""
-    text += f" at learning rate {settings['learning_rate']:g}{_trials((results['tuning'] or {}).get(arm) or [])}"
-    if row["trainable_parameters"] < row["parameters"]:
-        text += f"; {row['trainable_parameters']:,} of {row['parameters']:,} parameters train"
+    text += f" at learning rate {settings['learning_rate']:g}{_trials((results.tuning or {}).get(arm) or ())}"
+    if row.trainable_parameters < row.parameters:
+        text += f"; {row.trainable_parameters:,} of {row.parameters:,} parameters train"
     return text
 
 
-def _trials(trials: Sequence[Mapping[str, Any]]) -> str:
+def _trials(trials: Sequence[Trial]) -> str:
     rate = "training.learning_rate"
-    if not trials or any(set(trial["settings"]) != {rate} for trial in trials):
+    if not trials or any(set(trial.settings) != {rate} for trial in trials):
         return ""
-    tried = sorted(trials, key=lambda trial: trial["settings"][rate])
-    chosen = next(trial for trial in tried if trial["chosen"])
+    tried = sorted(trials, key=lambda trial: trial.settings[rate])
+    chosen = next(trial for trial in tried if trial.chosen)
     edge = {id(tried[0]): "the lowest", id(tried[-1]): "the highest"}.get(id(chosen), "one")
-    metric = (chosen.get("selection") or {}).get("metric", "loss").replace("_", " ")
-    values = ", ".join(f"{_selected(trial):.3f} at {trial['settings'][rate]:g}" for trial in tried)
-    return (
-        f", {edge} of {len(tried)} tried (validation {metric} after {short_count(chosen['tokens'])} tokens: {values})"
-    )
+    metric = (chosen.selection.metric if chosen.selection else "loss").replace("_", " ")
+    values = ", ".join(f"{_selected(trial):.3f} at {trial.settings[rate]:g}" for trial in tried)
+    return f", {edge} of {len(tried)} tried (validation {metric} after {short_count(chosen.tokens)} tokens: {values})"
 
 
-def _selected(trial: Mapping[str, Any]) -> float:
-    return trial["selection"]["value"] if trial.get("selection") else trial["validation_loss"]
+def _selected(trial: Trial) -> float:
+    return trial.selection.value if trial.selection else trial.validation_loss
 
 
 def label_shares(sources: Sources, comparison: str, split: str = "test") -> str:
     """How often each label occurs in a split."""
-    shares = (sources.comparison(comparison)["data"]["splits"].get(split) or {}).get("label_shares")
+    shares = (sources.comparison(comparison).data.splits.get(split) or {}).get("label_shares")
     if not shares:
         raise InputError(f"{comparison}: {split} has no labels")
     words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
     return f"Labels of {split} here: {words}"
 
 
-def parameters(sources: Sources, model_type: str, auto_class: str, settings: Mapping[str, Any], part: str = "") -> str:
+def parameters(sources: Sources, model_type: str, auto_class: str, settings: Settings, part: str = "") -> str:
     """Parameters of a model, or of its modules whose names begin with `part`, built without memory for them."""
     _one_of("model_type", model_type, {row.model_type: row for row in TABLE})
     try:
@@ -280,36 +282,36 @@ def depth(sources: Sources, comparison: str, arm: str, of: str) -> str:
     return f"{arm}: {DEPTH[of](analysis, arm)}"
 
 
-def _lesions(analysis: Mapping[str, Any], arm: str) -> str:
+def _lesions(analysis: Content, arm: str) -> str:
     lesions = analysis["models"][arm]["lesions"]
     words = ", ".join(f"{loss - lesions['intact']:+.2f} (layer {name})" for name, loss in lesions["layers"].items())
     return f"leaving out a layer changes the {analysis['data']['split']} loss of {lesions['intact']:.3f} by {words}"
 
 
-def _gates(analysis: Mapping[str, Any], arm: str) -> str:
+def _gates(analysis: Content, arm: str) -> str:
     openings = {name: row["transform"]["by_class"] for name, row in analysis["models"][arm]["openings"].items()}
     words = ", ".join(f"{row['masked']:.2f} and {row['not masked']:.2f} ({name})" for name, row in openings.items())
     return f"gates are open, on masked and on other tokens, {words}"
 
 
-def _lens(analysis: Mapping[str, Any], arm: str) -> str:
+def _lens(analysis: Content, arm: str) -> str:
     losses = analysis["models"][arm]["iterative_estimation"]["lens_loss"]
     return f"the loss read off before the first and after each layer is {', '.join(f'{loss:.2f}' for loss in losses)}"
 
 
-def _in_training(analysis: Mapping[str, Any], arm: str) -> str:
+def _in_training(analysis: Content, arm: str) -> str:
     stages = next(rows for name, rows in analysis["over_training"].items() if name.startswith(f"{arm}/"))
     first, last = stages[0], stages[-1]
     words = ", ".join(f"{_lesion(first, name)} → {_lesion(last, name)} ({name})" for name in last["openings"])
     return f"leaving out a sublayer changes the loss, at step {first['step']:,} → {last['step']:,}, by {words}"
 
 
-def _lesion(stage: Mapping[str, Any], sublayer: str) -> str:
+def _lesion(stage: Content, sublayer: str) -> str:
     change = stage["lesions"]["sublayers"][sublayer] - stage["lesions"]["intact"]
     return f"{round(change, 2) + 0.0:+.2f}"  # no -0.00
 
 
-DEPTH: dict[str, Callable[[Mapping[str, Any], str], str]] = {
+DEPTH: dict[str, Callable[[Content, str], str]] = {
     "lesions": _lesions, "gates": _gates, "lens": _lens, "in_training": _in_training
 }  # fmt: skip
 
@@ -322,7 +324,7 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _one_of(what: str, value: str, allowed: Mapping[str, Any]) -> None:
+def _one_of(what: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise InputError(f"{what} '{value}'; allowed: {', '.join(allowed)}")
 
@@ -339,7 +341,7 @@ LOOKUPS: dict[str, Callable[..., str]] = {
 }
 
 
-def check_lookup(settings: Mapping[str, Any], where: str) -> None:
+def check_lookup(settings: Lookup, where: str) -> None:
     """Raises InputError unless `settings` name a lookup and give it the arguments that it takes."""
     name = settings.get("lookup")
     _one_of(f"{where}: lookup", name, LOOKUPS)
@@ -349,10 +351,10 @@ def check_lookup(settings: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}: lookup {name}: {error}") from None
 
 
-def look_up(settings: Mapping[str, Any], sources: Sources) -> str:
+def look_up(settings: Lookup, sources: Sources) -> str:
     """The sentence of one lookup of the claims file, which has been checked."""
     return LOOKUPS[settings["lookup"]](sources, **_arguments(settings))
 
 
-def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(settings: Lookup) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "lookup"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..checking import InputError, as_mapping, refuse_unknown
 from ..recipes.recipe import read_yaml
-from .claim_lookups import check_lookup, look_up
+from .claim_lookups import Lookup, check_lookup, look_up
 from .sources import NotMeasuredError, Sources
 
 FILE = "claims.yaml"
@@ -44,7 +44,7 @@ class Claim:
     title: str
     published: str
     wrong: str
-    measured: Sequence[Mapping[str, Any]] = ()
+    measured: Sequence[Lookup] = ()
     note: str = ""
     larger: Mapping[str, str] = field(default_factory=dict)
 
@@ -115,18 +115,26 @@ def _section(name: str, claim: Claim, sources: Sources) -> str:
     lines += [f"* **Published:** {_sentence(claim.published)}", f"* **What was wrong:** {_sentence(claim.wrong)}"]
     found = _measured(claim, sources)
     if len(found) == 1:
-        lines.append(f"* **Measured:** {found[0]}")
+        lines.append(f"* **Measured:** {found[0].text}")
     else:
-        lines += ["* **Measured:**", *(f"  * {sentence}" for sentence in found)]
+        lines += ["* **Measured:**", *(f"  * {finding.text}" for finding in found)]
     lines += [f"* **Note:** {_sentence(claim.note)}"] if claim.note else []
     lines += [f"* {_larger(comparison, adds, sources)}" for comparison, adds in claim.larger.items()]
     return "\n".join(lines)
 
 
-def _measured(claim: Claim, sources: Sources) -> list[str]:
-    """A sentence per lookup with a link to its source; what is still to come is said once per reason."""
-    sentences = [_sentence_of(lookup, sources) for lookup in claim.measured]
-    return list(dict.fromkeys(sentences)) or [f"{NEVER}."]
+@dataclass(frozen=True)
+class Finding:
+    """A sentence on the measured side of a claim, and whether there is a result behind it."""
+
+    text: str
+    is_measured: bool
+
+
+def _measured(claim: Claim, sources: Sources) -> list[Finding]:
+    """What each lookup finds, with a link to its source; what is still to come is said once per reason."""
+    found = [_finding(lookup, sources) for lookup in claim.measured]
+    return list(dict.fromkeys(found)) or [Finding(f"{NEVER}.", False)]
 
 
 def _larger(comparison: str, adds: str, sources: Sources) -> str:
@@ -139,25 +147,25 @@ def _larger(comparison: str, adds: str, sources: Sources) -> str:
 def has_results(comparison: str, sources: Sources) -> bool:
     """Whether a comparison is published."""
     try:
-        sources.comparison(comparison)
+        sources.published(comparison)
     except NotMeasuredError:
         return False
     return True
 
 
-def _sentence_of(lookup: Mapping[str, Any], sources: Sources) -> str:
+def _finding(lookup: Lookup, sources: Sources) -> Finding:
     try:
         text = look_up(lookup, sources)
     except NotMeasuredError as error:
-        return f"*{NOT_MEASURED}*: {error}."
-    return f"{_sentence(text)}{_link(lookup)}"
+        return Finding(f"*{NOT_MEASURED}*: {error}.", False)
+    return Finding(f"{_sentence(text)}{_link(lookup)}", True)
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _link(lookup: Mapping[str, Any]) -> str:
+def _link(lookup: Lookup) -> str:
     """Where the figure is from; what is counted on the spot has no page."""
     page = _PAGES.get(lookup["lookup"])
     if page:
@@ -170,8 +178,8 @@ def _link(lookup: Mapping[str, Any]) -> str:
 
 def measured_share(claim: Claim, sources: Sources) -> float:
     """How many of a claim's sentences have a result, from 0 to 1."""
-    sentences = _measured(claim, sources)
-    return sum(NOT_MEASURED not in text and NEVER not in text for text in sentences) / len(sentences)
+    found = _measured(claim, sources)
+    return sum(finding.is_measured for finding in found) / len(found)
 
 
 def _contents(systems: Mapping[str, System], sources: Sources) -> str:

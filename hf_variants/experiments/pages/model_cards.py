@@ -6,17 +6,17 @@ be what its records and its comparison file give, to the byte; so must the pages
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..checking import InputError
 from ..comparisons.cells import CellsRunner, load_cells
-from ..comparisons.comparison import load_comparison
-from ..comparisons.runner import Runner
+from ..figures.seeds import plot_seeds
 from ..recipes.recipe import read_yaml
 from .claims import claims_page, load_claims
 from .front_page import Entry, front_page
+from .headlines import SEEDS_FIGURE, drawn_differences
 from .sources import Sources
 
 FRONT_PAGE, CLAIMS = "README.md", "claims.md"
@@ -56,26 +56,13 @@ def regenerate(entry: Entry, folder: Path, target: Path, draw: bool) -> list[str
         raise InputError(f"{folder / entry.name}: no records, from which its results could be made again")
     shutil.copytree(records, here / "records")  # reporting may write there; checks name the original
     cells = load_cells(entry.path)
-    if cells is None:
-        comparison = load_comparison(entry.path)
-        comparison.command = entry.command
-        Runner(comparison, here, records).check_records()
-        figures = _report(Runner(comparison, here), draw)
-    else:
-        cells.set_command(entry.command)
-        CellsRunner(cells, here, records).check([])
-        every = CellsRunner(cells, here)
-        ready = {name: runner for name, runner in every.runners.items() if runner.has_results()}
-        figures = [f"{name}/{figure}" for name, runner in ready.items() for figure in _report(runner, draw)]
-        figures += every.figures(every.report(draw))
+    cells.set_command(entry.command)
+    CellsRunner(cells, here, records).check([])
+    figures = CellsRunner(cells, here).report_all(draw)
     for table in here.rglob("table.txt"):
         table.unlink()
     shutil.rmtree(here / "records")
     return figures
-
-
-def _report(runner: Runner, draw: bool) -> list[str]:
-    return runner.figures(runner.report(draw))
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
@@ -91,7 +78,14 @@ def build(folder: Path, comparisons: Path, target: Path, draw: bool) -> list[str
     sources = Sources(target, folder)
     (target / FRONT_PAGE).write_text(front_page(every, sources), encoding="utf-8")
     (target / CLAIMS).write_text(claims_page(load_claims(), sources), encoding="utf-8")
-    return figures
+    return figures + _figure_of_seeds([entry.name for entry in every if entry.published], sources, target, draw)
+
+
+def _figure_of_seeds(names: Sequence[str], sources: Sources, target: Path, draw: bool) -> list[str]:
+    differences = drawn_differences(sources, names)
+    if differences and draw:
+        plot_seeds(differences, target / SEEDS_FIGURE)
+    return [SEEDS_FIGURE] if differences else []
 
 
 def differences(folder: Path, comparisons: Path) -> list[str]:

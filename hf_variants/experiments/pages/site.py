@@ -1,12 +1,15 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""The folder of published comparisons (model_cards/) as a static site: the same texts, with figures to explore.
+"""The folder of published comparisons (model_cards/) as a static site: the same texts, with figures to explore, and
+the documents of the package beside them.
 
 Nothing is said here a second time: pages are the Markdown files that `make cards` writes, and interactive figures are
 drawn from the `results.json` beside them. The site needs no server and no network; all its links are relative.
 """
 
 import json
+import os
 import posixpath
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -20,10 +23,12 @@ from PIL import Image, UnidentifiedImageError
 from plotly.offline import get_plotlyjs
 
 from ...hub.export import new_partial, put_in_place
-from ..checking import InputError, as_mapping
+from ..checking import InputError
 from ..figures.interactive import Figure, interactive_figures
 from ..files import read_json
+from ..results.contracts import Overview, read_results
 from ..tables import number, value_text
+from .documents import DOCUMENTS, FIRST
 from .model_cards import CLAIMS, FRONT_PAGE
 from .site_text import to_html
 
@@ -31,16 +36,20 @@ INDEX = "index.html"
 GENERATOR = "hf_variants make_site"
 PLOTLY, FIGURES, STATIC = "plotly.min.js", "figures.js", ("site.css", "site.js")
 REPORT, RESULTS, LOG = "report.md", "results.json", "LOG.md"
-_SITE_PAGES = {FRONT_PAGE: "Results", CLAIMS: "Claims", LOG: "Log"}
+DOCS = "docs"  # the folder of the site that stands for the root of a clone
+_SITE_PAGES = {FRONT_PAGE: "Results", CLAIMS: "Claims", LOG: "Log", f"{DOCS}/{FIRST}": "Guide"}
+_MARK = re.compile(r"^<!-- .* -->\n", flags=re.MULTILINE)  # of a document's generated parts, and of tested code
 _TEMPLATES = ("site_page.html", "site_figure.html")
 _CHART = 'class="chart"'  # of an interactive figure, in its template
 
-Name = PurePosixPath  # of a file or folder, relative to the folder of results
+Name = PurePosixPath  # of a file or folder of the site: under DOCS from the root of a clone, else from the results
 Link = tuple[str, str, bool]  # target, words, and whether it is the page itself
 
 
-def build_site(folder: Path, output: Path) -> int:
+def build_site(folder: Path, output: Path, root: Path | None = None) -> int:
     """Writes the site of `folder` to `output`, a new folder or a former site; returns the number of pages.
+
+    With the `root` of a clone that `folder` lies in, its documents are pages, too.
 
     Files of a former site that were edited or added since (CNAME, .git) stay.
     Raises InputError for results that are missing or broken, for a link that leads nowhere, and for an `output` that
@@ -48,7 +57,7 @@ def build_site(folder: Path, output: Path) -> int:
     """
     output = output.resolve()
     _check_output(output, folder.resolve())
-    content = Site(folder).render()
+    content = Site(folder, root).render()
     partial = new_partial(output)
     try:
         for name, data in content.items():
@@ -75,26 +84,26 @@ def _check_output(output: Path, folder: Path) -> None:
 # ---- what is read --------------------------------------------------------------------------------------------------
 
 
-def read_results(path: Path) -> tuple[list[str], dict[str, Figure]]:
+def arms_and_figures(path: Path) -> tuple[list[str], dict[str, Figure]]:
     """The arms of a results.json and its interactive figures; neither, where it is an overview over cells.
 
     Raises InputError, which names the file, where it is missing, broken, or something else.
     """
-    results = as_mapping(read_json(path), str(path))
-    if "cells" in results:
+    results = read_results(read_json(path), str(path))
+    if isinstance(results, Overview):
         return [], {}
     try:
         figures = interactive_figures(results)
         json.dumps(figures, allow_nan=False)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(f"{path}: not the results of a comparison: {_in_short(error)}") from None
-    return list(results["arms"]), figures
+    return list(results.arms), figures
 
 
 def _in_short(error: Exception) -> str:
     """What an error says, in one line."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{lines[0]} is missing" if isinstance(error, KeyError) else f"{type(error).__name__} {lines[0]}".strip()
+    said = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__} {said}".strip()
 
 
 def _read_text(path: Path) -> str:
@@ -112,14 +121,17 @@ def _read_text(path: Path) -> str:
 class Site:
     """A folder of results as pages. Rendering finds out which images, data and galleries the pages lead to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder")
         _read_text(folder / FRONT_PAGE)
-        self.folder = folder
+        self.folder, self.root = folder, root
         self.pages = sorted(Name(path.relative_to(folder).as_posix()) for path in folder.rglob("*.md"))
+        documents = {} if root is None else {self._name(root / name): words for name, words in DOCUMENTS.items()}
+        self.documents = {name: words for name, words in documents.items() if name is not None}
+        self.pages += [name for name in self.documents if name not in self.pages]
         reports = [page.parent for page in self.pages if page.name == REPORT]
-        found = {comparison: read_results(folder / comparison / RESULTS) for comparison in reports}
+        found = {comparison: arms_and_figures(folder / comparison / RESULTS) for comparison in reports}
         self.arms = {comparison: arms for comparison, (arms, _) in found.items()}
         self.figures: Mapping[Name, dict[str, Figure]] = {name: figures for name, (_, figures) in found.items()}
         self._copied = {comparison / RESULTS for comparison in reports}
@@ -141,17 +153,32 @@ class Site:
             if figures:
                 texts[comparison / FIGURES] = f"window.figures = {json.dumps(figures)};\n"
         texts |= {Name(name): text for name, text in {**self._static, PLOTLY: get_plotlyjs()}.items()}
-        copied = {name: (self.folder / name).read_bytes() for name in sorted(self._copied)}
+        copied = {name: self._path(name).read_bytes() for name in sorted(self._copied)}
         return {name: text.encode() for name, text in texts.items()} | copied
 
+    def _path(self, name: Name) -> Path:
+        """Where a file of the site comes from."""
+        is_ours = self.root is not None and name.parts[:1] == (DOCS,)
+        return self.root.joinpath(*name.parts[1:]) if is_ours else self.folder / name
+
+    def _name(self, path: Path) -> Name | None:
+        """The place in the site of a file or folder; None where it lies neither with the results nor in the clone."""
+        path = Path(os.path.abspath(path))
+        for top, prefix in ((self.folder, ""), (self.root, DOCS)):
+            if top is not None and path.is_relative_to(os.path.abspath(top)):
+                return Name(prefix) / path.relative_to(os.path.abspath(top)).as_posix()
+        return None
+
     def _page(self, page: Name) -> str:
-        text = _read_text(self.folder / page)
+        text = _read_text(self._path(page))
+        if page in self.documents:
+            text = _MARK.sub("", text)
         if not text.startswith("---\n"):
             return self._filled(page, text, [])
         try:
             card = ModelCard(text, ignore_metadata_errors=False)
         except Exception as error:  # of YAML, or of what the hub expects of it
-            raise InputError(f"{self.folder / page}: its metadata is invalid: {_in_short(error)}") from None
+            raise InputError(f"{self._path(page)}: its metadata is invalid: {_in_short(error)}") from None
         return self._filled(page, card.text, list(_metadata(card)))
 
     def _gallery(self, folder: Name) -> str:
@@ -164,7 +191,7 @@ class Site:
 
     def _filled(self, page: Name, markdown: str, metadata: list[tuple[str, str]]) -> str:
         if not markdown.lstrip().startswith("# "):
-            raise InputError(f"{self.folder / page}: does not begin with a heading")
+            raise InputError(f"{self._path(page)}: does not begin with a heading")
         text = to_html(markdown, lambda *link: self._resolve(page, *link), lambda *image: self._frame(page, *image))
         site_pages = {Name(name): words for name, words in _SITE_PAGES.items() if Name(name) in self.pages}
         return self._jinja.get_template("site_page.html").render(
@@ -173,6 +200,7 @@ class Site:
             generator=GENERATOR,
             root="../" * len(page.parent.parts),
             interactive=_CHART in text.html,
+            part="Guide" if page in self.documents else "Comparison",
             site_links=[_link(page, name, words) for name, words in site_pages.items()],
             trail=list(self._trail(page)),
             beside=list(self._beside(page)),
@@ -181,13 +209,19 @@ class Site:
     # ---- links -----------------------------------------------------------------------------------------------------
 
     def _trail(self, page: Name) -> Iterator[Link]:
-        """The reports of the comparisons, and their cells, that a page is part of."""
+        """The reports of the comparisons, and their cells, that a page is part of; of a document the first one."""
+        if page in self.documents:
+            yield _link(page, next(iter(self.documents)), "Guide")
         for folder in reversed(page.parents):
             if folder in self.arms:
                 yield _link(page, folder / REPORT, folder.name)
 
     def _beside(self, page: Name) -> Iterator[Link]:
-        """What else there is on a page's comparison: the cells, or the cards, the samples and the data."""
+        """What else there is on a page's comparison: the cells, or the cards, the samples and the data.
+
+        Beside a document lie the others.
+        """
+        yield from (_link(page, other, words) for other, words in self.documents.items() if page in self.documents)
         if page.parent not in self.arms:
             return
         arms = self.arms[page.parent]
@@ -203,10 +237,13 @@ class Site:
         parts = urlsplit(target)
         if attribute == "href" and (parts.scheme or not parts.path):
             return target
-        name = Name(posixpath.normpath(page.parent / unquote(parts.path)))
-        path = self.folder / name
-        if parts.scheme or name.is_absolute() or ".." in name.parts or not path.exists():
-            raise InputError(f"{self.folder / page}: leads to {target}, which is not there")
+        path = self._path(page).parent / unquote(parts.path)
+        name = self._name(path)
+        is_there = path.is_file() or (path.is_dir() and name is not None and name.parts[:1] != (DOCS,))
+        if parts.scheme or name is None or not is_there:
+            raise InputError(f"{self._path(page)}: leads to {target}, which is not there")
+        if path.is_dir() and name / FRONT_PAGE in self.pages:
+            name, path = name / FRONT_PAGE, path / FRONT_PAGE
         if path.is_dir() and name not in self.arms:
             self._galleries.add(name)
         elif attribute == "href" and name.name in self.figures.get(name.parent, ()):
@@ -219,7 +256,7 @@ class Site:
 
     def _frame(self, page: Name, src: str, alt: str) -> str:
         """An image as a figure: an interactive one, where the image is drawn from the results beside the page."""
-        path = self.folder / page.parent / unquote(src)
+        path = self._path(Name(posixpath.normpath(page.parent / unquote(src))))
         try:
             with Image.open(path) as image:
                 width, height = image.size

@@ -10,7 +10,7 @@ labels:
 from dataclasses import dataclass
 from typing import Literal
 
-from ..checking import InputError, about, check_range, check_types
+from ..checking import InputError, Range, about, check_types
 
 ANY_OF_NAMES = ["none", "any"]  # of any_of, for want of others: they name no class but the numbers 0 and 1
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
@@ -37,7 +37,9 @@ class LabelArguments:
     on_bad_row: Literal["error", "skip"] = about(
         "a row without text or without a valid label: stop, or leave it out", "error"
     )
-    max_train_examples: int | None = about("train on so many examples, a fixed choice that keeps the labels' shares")
+    max_train_examples: int | None = about(
+        "train on so many examples, a fixed choice that keeps the labels' shares", allowed=Range(2)
+    )
 
     def __post_init__(self) -> None:
         check_types(self, "labels")
@@ -49,8 +51,6 @@ class LabelArguments:
             twice = sorted({item for item in getattr(self, name) if getattr(self, name).count(item) > 1})
             if twice:
                 raise InputError(f"labels.{name}: '{twice[0]}' stands there twice")
-        if self.max_train_examples is not None:
-            check_range("labels.max_train_examples", self.max_train_examples, low=2)
         self._check_names()
         self._check_problem_type()
 

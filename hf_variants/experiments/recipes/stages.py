@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from ..checking import InputError, about, check_range, check_types, refuse_unknown
+from ..checking import InputError, Range, about, check_types, refuse_unknown
 
 OPERATIONS = {
     "diverge": ("num_blocks",),
@@ -28,32 +28,27 @@ STARTS = ("fraction", "tokens", "flops", "plateau")
 class Plateau:
     """A stage begins after `evaluations` in a row without an improvement of `min_delta` nats on validation."""
 
-    evaluations: int = about("evaluations in a row that bring no improvement", 3)
-    min_delta: float = about("what counts as an improvement, in nats", 0.01)
-    latest: float | None = about("share of the budget at which the stage begins in any case")
+    evaluations: int = about("evaluations in a row that bring no improvement", 3, allowed=Range(1))
+    min_delta: float = about("what counts as an improvement, in nats", 0.01, allowed=Range(0))
+    latest: float | None = about(
+        "share of the budget at which the stage begins in any case", allowed=Range(0, 1, low_open=True)
+    )
 
     def __post_init__(self) -> None:
         check_types(self, "growth.stages: plateau")
-        check_range("growth.stages: plateau.evaluations", self.evaluations, low=1)
-        check_range("growth.stages: plateau.min_delta", self.min_delta, low=0)
-        if self.latest is not None:
-            check_range("growth.stages: plateau.latest", self.latest, low=0, high=1, low_open=True)
 
 
 @dataclass
 class Lora:
     """Attention weights are frozen and get adapters (arXiv:2106.09685); the feed-forward sublayers as `mlp` says."""
 
-    rank: int = about("rank of the adapters", 8)
-    alpha: int = about("their output is multiplied by alpha / rank", 16)
-    dropout: float = about("dropout on their input", 0.0)
+    rank: int = about("rank of the adapters", 8, allowed=Range(1))
+    alpha: int = about("their output is multiplied by alpha / rank", 16, allowed=Range(1))
+    dropout: float = about("dropout on their input", 0.0, allowed=Range(0, 0.999))
     mlp: Literal["full", "lora", "frozen"] = about("feed-forward sublayers: trained, adapted, or neither", "full")
 
     def __post_init__(self) -> None:
         check_types(self, "growth.stages: lora")
-        check_range("growth.stages: lora.rank", self.rank, low=1)
-        check_range("growth.stages: lora.alpha", self.alpha, low=1)
-        check_range("growth.stages: lora.dropout", self.dropout, low=0, high=0.999)
 
 
 @dataclass
@@ -61,19 +56,19 @@ class Stage:
     """One growth step and what follows it."""
 
     operation: str = about("diverge, deepen, or unfreeze", "")
-    fraction: float | None = about("begins at this share of the budget; 0: before the first step")
-    tokens: int | None = about("begins after so many tokens")
-    flops: float | None = about("begins after so many training FLOPs")
+    fraction: float | None = about("begins at this share of the budget; 0: before the first step", allowed=Range(0))
+    tokens: int | None = about("begins after so many tokens", allowed=Range(0))
+    flops: float | None = about("begins after so many training FLOPs", allowed=Range(0))
     plateau: dict | None = about("begins when validation no longer improves; see Plateau")
     num_blocks: int | None = about("diverge: distinct blocks from here on")
-    times: int = about("deepen: so many times as many layers", 2)
+    times: int = about("deepen: so many times as many layers", 2, allowed=Range(2))
     placement: Literal["interleave", "stack", "middle"] = about("deepen: where the new layers go", "interleave")
     init: Literal["copy", "identity", "gradual"] = about("deepen: what the new layers do at first", "copy")
-    ramp_steps: int = about("gradual: steps in which the new layers come in", 0)
+    ramp_steps: int = about("gradual: steps in which the new layers come in", 0, allowed=Range(0))
     layers: int | None = about("unfreeze: so many layers train from here on, the last ones")
     lora: dict | None = about("train adapters of the attention weights in this stage; see Lora")
     moments: Literal["copy", "zero", "rewarm"] = about("what new parameters take of Adam's moments", "copy")
-    rewarm_steps: int = about("steps in which the learning rate comes back linearly", 0)
+    rewarm_steps: int = about("steps in which the learning rate comes back linearly", 0, allowed=Range(0))
 
     def __post_init__(self) -> None:
         check_types(self, "growth.stages")
@@ -82,10 +77,6 @@ class Stage:
         given = [name for name in STARTS if getattr(self, name) is not None]
         if len(given) != 1:
             raise InputError(f"growth.stages: give exactly one of {', '.join(STARTS)} (found: {given or 'none'})")
-        if given[0] != "plateau":
-            check_range(f"growth.stages: {given[0]}", getattr(self, given[0]), low=0)
-        for name in ("ramp_steps", "rewarm_steps"):
-            check_range(f"growth.stages: {name}", getattr(self, name), low=0)
         self._check_operation()
         self.plateau = _part(Plateau, self.plateau, "plateau")
         self.lora = _part(Lora, self.lora, "lora")
@@ -95,8 +86,6 @@ class Stage:
             raise InputError("growth.stages: num_blocks is for diverge, which needs it")
         if (self.layers is not None) != (self.operation == "unfreeze"):
             raise InputError("growth.stages: layers is for unfreeze, which needs it")
-        if self.operation == "deepen":
-            check_range("growth.stages: times", self.times, low=2)
         if (self.ramp_steps > 0) != (self.init == "gradual"):
             raise InputError("growth.stages: ramp_steps is for init gradual, which needs it")
 
@@ -110,10 +99,10 @@ class Stage:
         return self.operation == "unfreeze"
 
 
-Part = TypeVar("Part", Plateau, Lora, Stage)
+Section = TypeVar("Part", Plateau, Lora, Stage)
 
 
-def _part(cls: type[Part], content: dict[str, Any] | None, where: str) -> Part | None:
+def _part(cls: type[Section], content: dict[str, Any] | None, where: str) -> Section | None:
     if content is None:
         return None
     refuse_unknown(content, [field.name for field in fields(cls)], f"growth.stages: {where}")

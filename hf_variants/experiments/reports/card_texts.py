@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """What cards say of a kind of model or of a task: citations, Hub metadata, an example of use."""
 
-from ..results.results import CAUSAL_LM, CLASSIFICATION, MASKED_LM
+from ..results.contracts import CAUSAL_LM, CLASSIFICATION, MASKED_LM
 
 _BERT = (
     "Devlin, Chang, Lee, Toutanova: BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding. "

@@ -5,16 +5,10 @@ A run that may stop early is evaluated once, at its end. Two arms whose ends cos
 common to be compared at; what there is to say is how much each one took and what it got for that.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from ..tables import DASH, markdown_table, number, present_columns
+from .contracts import Arm, Results
+from .wording import summary_text
 
-from ..tables import DASH, markdown_table, number, present_columns, summary_text
-
-QUIET, BUSY = "quiet_seconds", "seconds"  # of an arm in results.json
-_WORDS = {
-    QUIET: "at the speed of the quiet run",
-    BUSY: "as the runs took beside whatever else ran",
-}
 _NOTE = (
     "In place of a verdict, what all of an arm's training took, a mean over its seeds, beside its score. At quiet "
     "speed: the tokens it read times the seconds per token of the separate quiet run. As the runs took: the time of "
@@ -23,64 +17,53 @@ _NOTE = (
 )
 
 
-def _pairs(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+def pairs_without_cost(results: Results) -> list[tuple[str, str]]:
     """The pairs of classifiers that are left out at equal time."""
-    if results.get("budget_unit", "tokens") == "tokens":  # marks at several budgets are what overlaps
+    if results.budget_unit == "tokens":  # marks at several budgets are what overlaps
         return []
-    return [(row["arm"], row["against"]) for row in results["views_omitted"]["equal_time"]]
+    return [(row.arm, row.against) for row in results.views_omitted["equal_time"]]
 
 
-def cost_sentences(results: Mapping[str, Any]) -> list[str]:
-    """For every pair that is left out at equal time, a sentence with the ratio of what training took."""
-    return [_sentence(results, arm, against) for arm, against in _pairs(results)]
-
-
-def _sentence(results: Mapping[str, Any], arm: str, against: str) -> str:
-    first, second = (results["arms"][name] for name in (arm, against))
-    source = BUSY if None in (first.get(QUIET), second.get(QUIET)) else QUIET
-    text = f"No verdict at equal training time between {arm} and {against}: training took "
-    text += f"{_ratio(first, second, source)} times as long ({_number(first[source])} s against "
-    scores = [_score(results, name) for name in (arm, against)]
-    metric = f"{results['split']} {results['metric'].replace('_', ' ')}"
-    return f"{text}{_number(second[source])} s, {_WORDS[source]}), for a {metric} of {' against '.join(scores)}."
-
-
-def cost_section(results: Mapping[str, Any]) -> list[str]:
+def cost_section(results: Results) -> list[str]:
     """The same as a table over all arms, in paragraphs of Markdown; none where nothing is left out."""
     table = cost_table(results)
     return [_NOTE, markdown_table(*table)] if table else []
 
 
-def cost_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+def cost_table(results: Results) -> tuple[list[str], list[list[str]]] | None:
     """Header and rows: seconds of both kinds, their ratios to the baseline's, and the score."""
-    if not _pairs(results):
+    if not pairs_without_cost(results):
         return None
-    baseline = results["baseline"]
-    metric = f"{results['split']} {results['metric'].replace('_', ' ')} ± 95 % CI"
-    header, rows = ["arm"], [[arm] for arm in results["arms"]]
-    for source, words in ((QUIET, "at quiet speed"), (BUSY, "as the runs took")):
-        header += [f"training (s), {words}", f"times {baseline}"]
-        for cells, row in zip(rows, results["arms"].values(), strict=True):
-            cells += [_number(row.get(source)), _ratio(row, results["arms"][baseline], source)]
-    for cells, arm in zip(rows, results["arms"], strict=True):
-        cells.append(summary_text(_summary(results, arm)))
-    return present_columns([*header, metric], rows)
+    arms, baseline = results.arms, results.arms[results.baseline]
+    times = f"times {results.baseline}"
+    header = ["arm", "training (s), at quiet speed", times, "training (s), as the runs took", times]
+    header += [f"{results.split} {results.metric.replace('_', ' ')} ± 95 % CI"]
+    rows = [
+        [arm, *_cost(row.quiet_seconds, baseline.quiet_seconds), *_cost(row.seconds, baseline.seconds),
+         summary_text(results.summary(arm))]
+        for arm, row in arms.items()
+    ]  # fmt: skip
+    return present_columns(header, rows)
 
 
-def _ratio(row: Mapping[str, Any], other: Mapping[str, Any], source: str) -> str:
-    value, reference = row.get(source), other.get(source)
+def _cost(seconds: float | None, reference: float | None) -> tuple[str, str]:
+    return seconds_text(seconds), ratio_of(seconds, reference)
+
+
+def ratio_of(value: float | None, reference: float | None) -> str:
+    """How many times the reference, a dash where one is unknown."""
     return f"{value / reference:.2f}" if value is not None and reference else DASH
 
 
-def _number(seconds: float | None) -> str:
+def seconds_text(seconds: float | None) -> str:
+    """Seconds, the fewer the more digits."""
     if seconds is None:
         return DASH
     return f"{seconds:.2g}" if seconds < 10 else number(seconds, 1 if seconds < 100 else 0)
 
 
-def _summary(results: Mapping[str, Any], arm: str) -> Mapping[str, Any]:
-    return results["arms"][arm]["metrics"][results["split"]][results["metric"]]
-
-
-def _score(results: Mapping[str, Any], arm: str) -> str:
-    return f"{_summary(results, arm)['mean']:.3f}"
+def seconds_of_both(first: Arm, second: Arm) -> tuple[float, float, bool]:
+    """What the training of two arms took: at the quiet run's speed, which the last value says, or as the runs took."""
+    if first.quiet_seconds is None or second.quiet_seconds is None:
+        return first.seconds, second.seconds, False
+    return first.quiet_seconds, second.quiet_seconds, True

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""Means with intervals, paired differences, Holm's correction, and the sentence that they justify.
+"""Means with intervals, paired differences, Holm's correction, and the verdict that they justify.
 
 Seeds are the unit of replication, and there are few of them, so every interval is Student's t.
 Arms share data order and evaluation masks seed by seed; the difference is therefore taken per seed (paired).
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from .wording import format_p
+from .contracts import Summary, Test
 
 CONFIDENCE = 0.95
 
@@ -58,6 +58,9 @@ class PairedDifference:
     seeds: int
 
 
+Difference = PairedDifference | Test
+
+
 def mean_and_ci(values: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
     """Mean and 95 % t interval, in the unit of `values`; the interval is None for a single value.
 
@@ -70,6 +73,12 @@ def mean_and_ci(values: Sequence[float]) -> tuple[float, tuple[float, float] | N
     deviation = _deviation(array)
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, array.size - 1)) * deviation / math.sqrt(array.size)
     return mean, (mean - half, mean + half)
+
+
+def summary_of(per_seed: Mapping[str, float]) -> Summary:
+    """The values of all seeds with their mean and interval."""
+    mean, ci95 = mean_and_ci(list(per_seed.values()))
+    return Summary(per_seed=per_seed, mean=mean, ci95=ci95)
 
 
 def paired_difference(arm: Mapping[str, float], against: Mapping[str, float]) -> PairedDifference:
@@ -107,9 +116,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def verdict(
-    paired: PairedDifference, p_holm: float | None = None, lower_is_better: bool = True, caveat: str | None = None
-) -> str:
+def verdict(paired: Difference, p_holm: float | None = None, lower_is_better: bool = True, caveat: str = "") -> str:
     """`better`, `worse`, `no difference detected`, `equal in every (the one) seed`, or why nothing can be said.
 
     A difference is detected when the interval excludes zero, Holm's p is below 0.05, and no caveat speaks against it.
@@ -123,42 +130,6 @@ def verdict(
     if low <= 0.0 <= high or p is None or p >= ALPHA or caveat:
         return NO_DIFFERENCE
     return BETTER if (paired.difference < 0) == lower_is_better else WORSE
-
-
-def verdict_sentence(
-    arm: str,
-    against: str,
-    paired: PairedDifference,
-    where: str,
-    p_holm: float | None = None,
-    unit: str = "nats",
-    lower_is_better: bool = True,
-    caveat: str | None = None,
-) -> str:
-    """One sentence that claims no more than the interval does.
-
-    `where` says at which budget and on which split, for instance "at 4.0 M tokens on test".
-    """
-    outcome = verdict(paired, p_holm, lower_is_better, caveat)
-    signed = f"{arm} - {against} = {paired.difference:+.3f} {unit}"
-    if outcome == ONE_SEED:
-        return f"One seed only, so no interval and no verdict {where}: {signed}."
-    if outcome == NO_VARIATION:
-        return f"All {paired.seeds} seeds differ by one amount, so no interval and no verdict {where}: {signed}."
-    if outcome in (EQUAL, EQUAL_IN_ONE):
-        seeds = "the one seed" if paired.seeds == 1 else f"all {paired.seeds} seeds"
-        return f"{arm} and {against} are equal in {seeds} {where}."
-    evidence = f"{format_p(paired.p if p_holm is None else p_holm, 'p' if p_holm is None else 'Holm p')}"
-    evidence += f", n={paired.seeds} seeds"
-    low, high = paired.ci95
-    if outcome == NO_DIFFERENCE:
-        interval = f"95 % CI {low:+.3f} to {high:+.3f}"
-        return f"No difference detected between {arm} and {against} {where}: {signed} ({interval}; {evidence})" + (
-            f"; {caveat}." if caveat else "."
-        )
-    near, far = sorted((abs(low), abs(high)))
-    size = f"{abs(paired.difference):.3f} {unit} (95 % CI {near:.3f} to {far:.3f})"
-    return f"{arm} is {outcome} than {against} by {size} {where}; {evidence}."
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:

@@ -10,11 +10,14 @@ and p-value are those of the mean logarithm, paired by seed; p-values are Holm-c
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
-from typing import Any, NamedTuple
 
+from ..records import Mark, RunRecord, Timing
 from . import significance
-from .views import CostOfMark, Record, Runs, flops_of_mark, seconds_of_marks
+from .contracts import Head, NoSpeedup, Reach, Speedup
+from .significance import PairedDifference
+from .views import CostOfMark, Runs, flops_of_mark, seconds_of_marks, timed_arm
 
 COSTS = ("tokens", "flops", "seconds")
 REACHED, AT_MOST, NOT_REACHED = "reached", "at most", "not reached"
@@ -23,108 +26,101 @@ SOONER, LATER = "sooner", "later"
 _WORDS = {significance.BETTER: SOONER, significance.WORSE: LATER}
 
 
-class Reach(NamedTuple):
-    """Where a run's marks meet a target: exactly, not later than its first mark, or nowhere within its budget."""
-
-    outcome: str
-    cost: float | None
-    gap: float  # of the mark that comes closest, in the metric's unit; 0 where the target is met
+AnySpeedup = Speedup | NoSpeedup
+Found = tuple[AnySpeedup, PairedDifference | None]  # a row, and the logarithms that it was made from
 
 
-def build_speedups(head: Mapping[str, Any], runs: Runs, timing: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`speedups`: a row per arm and cost, or why there is none; nothing at all where no arm grows."""
-    if not any(record.get("stages") for by_seed in runs.values() for record in by_seed.values()):
-        return {}
-    quiet = (timing or {}).get("arms") or {}
+def build_speedups(head: Head, runs: Runs, timing: Timing | None) -> tuple[AnySpeedup, ...]:
+    """A row per arm and cost, or why there is none; nothing at all where no arm grows."""
+    if not any(record.stages for by_seed in runs.values() for record in by_seed.values()):
+        return ()
     costs = {"tokens": dict.fromkeys(runs, _tokens_of_mark), "flops": dict.fromkeys(runs, flops_of_mark)}
-    costs["seconds"] = {arm: seconds_of_marks(quiet.get(arm) or {}) for arm in runs}
-    arms = [arm for arm in runs if arm != head["baseline"]]
-    return {"speedups": _with_verdicts([_row(head, runs, arm, cost, costs[cost]) for arm in arms for cost in COSTS])}
+    costs["seconds"] = {arm: seconds_of_marks(timed_arm(timing, arm)) for arm in runs}
+    arms = [arm for arm in runs if arm != head.baseline]
+    return _judged([_row(head, runs, arm, cost, costs[cost]) for arm in arms for cost in COSTS])
 
 
 def reach(costs: Sequence[float], losses: Sequence[float], target: float) -> Reach:
     """The first cost at which `losses`, in the order of rising `costs`, come down to `target`."""
     i = next((i for i, loss in enumerate(losses) if loss <= target), None)
     if i is None:
-        return Reach(NOT_REACHED, None, min(losses) - target)
+        return Reach(outcome=NOT_REACHED, cost=None, gap=min(losses) - target)
     if i == 0:
-        return Reach(AT_MOST, costs[0], 0.0)
+        return Reach(outcome=AT_MOST, cost=costs[0], gap=0.0)
     share = (losses[i - 1] - target) / (losses[i - 1] - losses[i])
-    return Reach(REACHED, math.exp(math.log(costs[i - 1]) + share * math.log(costs[i] / costs[i - 1])), 0.0)
+    cost = math.exp(math.log(costs[i - 1]) + share * math.log(costs[i] / costs[i - 1]))
+    return Reach(outcome=REACHED, cost=cost, gap=0.0)
 
 
-def _tokens_of_mark(mark: Mapping[str, Any]) -> float:
-    return float(mark["tokens"])
+def _tokens_of_mark(mark: Mark) -> float:
+    return float(mark.tokens)
 
 
-def _row(
-    head: Mapping[str, Any], runs: Runs, arm: str, cost: str, costs_of: Mapping[str, CostOfMark | None]
-) -> dict[str, Any]:
-    against = head["baseline"]
+def _row(head: Head, runs: Runs, arm: str, cost: str, costs_of: Mapping[str, CostOfMark | None]) -> Found:
+    against = head.baseline
     names = {"arm": arm, "against": against, "cost": cost}
     seeds = [seed for seed in runs[arm] if seed in runs[against]]
     if not seeds:
-        return {**names, "reason": "no seed was run for both arms"}
+        return NoSpeedup(**names, reason="no seed was run for both arms"), None
     if costs_of[arm] is None or costs_of[against] is None:
-        return {**names, "reason": "no timing of a quiet run for both arms"}
+        return NoSpeedup(**names, reason="no timing of a quiet run for both arms"), None
     ours, theirs = (
         {seed: _marks(head, runs[name][seed], costs_of[name]) for seed in seeds} for name in (arm, against)
     )
     goals = {seed: (costs[-1], losses[-1]) for seed, (costs, losses) in theirs.items()}
     reaches = {seed: reach(*ours[seed], goals[seed][1]) for seed in seeds}
-    sign = 1.0 if head["lower_is_better"] else -1.0
-    return {
-        **names,
-        "seeds": len(seeds),
-        "target": fmean(sign * loss for _, loss in goals.values()),
-        "baseline_cost": fmean(total for total, _ in goals.values()),
-        "share_spent": fmean(ours[seed][0][-1] / goals[seed][0] for seed in seeds),
-        **_summary(reaches, {seed: total for seed, (total, _) in goals.items()}),
-        "per_seed": {seed: found._asdict() for seed, found in reaches.items()},
-    }
-
-
-def _marks(head: Mapping[str, Any], record: Record, cost_of: CostOfMark) -> tuple[list[float], list[float]]:
-    """Costs of a run's marks, rising, and the metric at each, negated where higher is better."""
-    metric, split, sign = head["metric"], head["split"], 1.0 if head["lower_is_better"] else -1.0
-    marks = sorted((m for m in record["marks"] if metric in (m.get(split) or {})), key=lambda mark: mark["tokens"])
-    costs = [cost_of(mark) for mark in marks]
-    return costs, [sign * mark[split][metric] for mark in marks]
-
-
-def _summary(reaches: Mapping[str, Reach], totals: Mapping[str, float]) -> dict[str, Any]:
-    """A mean with its interval only where every seed has a ratio of its own; at a first mark it is a bound."""
-    outcomes = [found.outcome for found in reaches.values()]
+    outcome, logs = _log_ratio(reaches, {seed: total for seed, (total, _) in goals.items()})
     missed = [found.gap for found in reaches.values() if found.outcome == NOT_REACHED]
-    unknown = {"speedup": None, "ci95": None, "p": None, "cost_reached": None}
-    if missed:
-        return {"outcome": NOT_REACHED, "seeds_not_reached": len(missed), "gap": fmean(missed), **unknown}
-    logs = ({s: math.log(value) for s, value in of.items()} for of in (totals, _costs(reaches)))
-    paired = significance.paired_difference(*logs)
-    found = {"speedup": math.exp(paired.difference), "cost_reached": fmean(_costs(reaches).values())}
-    if AT_MOST in outcomes:
-        return {"outcome": AT_MOST, "seeds_not_reached": 0, "gap": 0.0, **unknown, **found}
-    ci95 = None if paired.ci95 is None else tuple(math.exp(bound) for bound in paired.ci95)
-    return {"outcome": REACHED, "seeds_not_reached": 0, "gap": 0.0, **found, "ci95": ci95, "p": paired.p}
+    sign, is_known = 1.0 if head.lower_is_better else -1.0, outcome == REACHED
+    row = Speedup(
+        **names,
+        seeds=len(seeds),
+        target=fmean(sign * loss for _, loss in goals.values()),
+        baseline_cost=fmean(total for total, _ in goals.values()),
+        share_spent=fmean(ours[seed][0][-1] / goals[seed][0] for seed in seeds),
+        outcome=outcome,
+        seeds_not_reached=len(missed),
+        gap=fmean(missed or [0.0]),
+        speedup=math.exp(logs.difference) if logs else None,
+        ci95=tuple(math.exp(bound) for bound in logs.ci95) if is_known and logs.ci95 else None,
+        p=logs.p if is_known else None,
+        cost_reached=fmean(found.cost for found in reaches.values()) if logs else None,
+        per_seed=reaches,
+        p_holm=None,
+        verdict="",
+    )
+    return row, logs
 
 
-def _costs(reaches: Mapping[str, Reach]) -> dict[str, float]:
-    return {seed: found.cost for seed, found in reaches.items()}
+def _marks(head: Head, record: RunRecord, cost_of: CostOfMark) -> tuple[list[float], list[float]]:
+    """Costs of a run's marks, rising, and the metric at each, negated where higher is better."""
+    sign = 1.0 if head.lower_is_better else -1.0
+    having = [mark for mark in record.marks if head.metric in mark.metrics(head.split)]
+    marks = sorted(having, key=lambda mark: mark.tokens)
+    return [cost_of(mark) for mark in marks], [sign * mark.metrics(head.split)[head.metric] for mark in marks]
 
 
-def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds Holm's p and a verdict in words to the rows that have a number."""
-    corrected = significance.holm([row.get("p") for row in rows])
-    return [row if "reason" in row else {**row, "p_holm": p, "verdict": _verdict(row, p)}
-            for row, p in zip(rows, corrected, strict=True)]  # fmt: skip
+def _log_ratio(reaches: Mapping[str, Reach], totals: Mapping[str, float]) -> tuple[str, PairedDifference | None]:
+    """How all seeds reach the target together, and the mean logarithm of the ratio of costs.
+
+    It has an interval to speak of only where every seed has a ratio of its own; at a first mark it is a bound.
+    """
+    outcomes = [found.outcome for found in reaches.values()]
+    if NOT_REACHED in outcomes:
+        return NOT_REACHED, None
+    costs = {seed: found.cost for seed, found in reaches.items()}
+    logs = ({seed: math.log(value) for seed, value in of.items()} for of in (totals, costs))
+    return AT_MOST if AT_MOST in outcomes else REACHED, significance.paired_difference(*logs)
 
 
-def _verdict(row: Mapping[str, Any], p_holm: float | None) -> str:
-    if row["outcome"] == NOT_REACHED:
-        return NOT_REACHED
-    if row["outcome"] == AT_MOST:
-        return "at its first mark already"
-    logs = None if row["ci95"] is None else tuple(math.log(bound) for bound in row["ci95"])
-    paired = significance.PairedDifference(math.log(row["speedup"]), logs, row["p"], row["seeds"])
-    found = significance.verdict(paired, p_holm, lower_is_better=False)
-    return _WORDS.get(found, found)
+def _judged(found: list[Found]) -> tuple[AnySpeedup, ...]:
+    """The rows; those that have a number with Holm's p and a verdict in words."""
+    corrected = iter(significance.holm([row.p for row, _ in found if isinstance(row, Speedup)]))
+    return tuple(_with_verdict(row, logs, next(corrected)) if isinstance(row, Speedup) else row for row, logs in found)
+
+
+def _with_verdict(row: Speedup, logs: PairedDifference | None, p_holm: float | None) -> Speedup:
+    words = {NOT_REACHED: NOT_REACHED, AT_MOST: "at its first mark already"}.get(row.outcome)
+    if words is None:
+        words = significance.verdict(logs, p_holm, lower_is_better=False)
+    return replace(row, p_holm=p_holm, verdict=_WORDS.get(words, words))

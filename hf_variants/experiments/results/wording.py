@@ -4,6 +4,10 @@
 import math
 from collections.abc import Mapping
 
+from ..records import Interval
+from ..tables import DASH
+from .contracts import Summary, Test
+
 FLOOR_ARM = "floor: TF-IDF + logistic regression"  # in tables of arms
 
 
@@ -32,7 +36,7 @@ def at(view: str, budget: float, unit: str = "tokens") -> str:
 def format_p(p: float | None, name: str = "") -> str:
     """A p-value to two significant digits, `<0.0001` where it is smaller; a dash where there was no test."""
     if p is None:
-        return "-"
+        return DASH
     if p < 1e-4:
         return f"{name}<0.0001"
     digits = max(2, 1 - math.floor(math.log10(p)))
@@ -66,6 +70,26 @@ def describe_budget(view: str, budget: float, unit: str = "tokens") -> str:
     if unit == OWN_BUDGET:
         return "the end of each arm's own budget"
     return f"{short_count(budget)} {unit}" + (" and matched parameters" if view == "parameter_matched" else "")
+
+
+def summary_text(summary: Summary | None, digits: int = 3) -> str:
+    """`1.842 ± 0.031` (half the 95 % interval), or the value alone with one seed."""
+    if summary is None:
+        return DASH
+    mean = f"{summary.mean:.{digits}f}"
+    if summary.ci95 is None:
+        return f"{mean} (1 seed)"
+    return f"{mean} ± {(summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+
+
+def interval_text(ci95: Interval | None) -> str:
+    """`+0.120 to +0.310`, a dash where there is none."""
+    return DASH if ci95 is None else f"{ci95[0]:+.3f} to {ci95[1]:+.3f}"
+
+
+def verdict_text(row: Test) -> str:
+    """A verdict with its caveat."""
+    return row.verdict + (f" ({row.caveat})" if row.caveat else "")
 
 
 def short_count(number: float) -> str:

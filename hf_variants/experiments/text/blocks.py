@@ -1,6 +1,9 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Packed blocks of tokens, and an order of them that is a pure function of (seed, step)."""
 
+from abc import ABC, abstractmethod
+from typing import Any
+
 import numpy as np
 
 from ..checking import InputError
@@ -42,7 +45,34 @@ class PackedBlocks:
         return self.rows(starts), starts[:, None] + np.arange(size) >= ends[:, None]
 
 
-class BlockOrder:
+class Order(ABC):
+    """What each optimizer step reads of a train split, as a function of (seed, step).
+
+    `typical_length` is that of a text in tokens, and `steps_per_epoch` how many steps read all of it once, infinite
+    where that is not known.
+    """
+
+    batch_size: int
+    typical_length: int
+    steps_per_epoch: float
+
+    @abstractmethod
+    def rows(self, step: int) -> Any:
+        """What `Objective.prepare` makes the batch of optimizer step `step` from, over all processes."""
+
+    @abstractmethod
+    def tokens(self, step: int) -> int:
+        """How many tokens, padding apart, the steps before `step` read."""
+
+    def position(self, step: int) -> dict[str, Any] | None:
+        """What a checkpoint before `step` holds so that nothing need be read again, as JSON values; None: nothing."""
+        return None
+
+    def go_to(self, position: dict[str, Any]) -> None:  # noqa: B027 most have no place to go to
+        """Goes on from a `position` of a checkpoint, which may be that of another kind of order."""
+
+
+class BlockOrder(Order):
     """Which blocks make up step `step`: each epoch is a new permutation, with a new random phase of the cuts.
 
     The phase makes every offset of the text a possible block start, as windows of stride 1 do, at the price of one

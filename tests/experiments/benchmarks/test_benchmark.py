@@ -11,7 +11,6 @@ from hf_variants.experiments.benchmarks import suite as benchmarking
 from hf_variants.experiments.benchmarks.cases import encoders as benchmark_encoders
 from hf_variants.experiments.benchmarks.suite import CASES, Case, DifferentError, Sides, case
 from hf_variants.experiments.machine import timing
-from tests.helpers.places import README
 from training import benchmark
 
 
@@ -119,11 +118,6 @@ def test_the_table_goes_between_the_marks_of_a_document(cases, monkeypatch, tmp_
     for wrong in (("--input", str(tmp_path / "other.json")), ("--input", results, "--only", "same")):
         assert run(*wrong) == 2
         assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_the_readme_has_a_place_for_the_table():
-    readme = README.read_text(encoding="utf-8")
-    assert [readme.count(mark) for mark in benchmarking.MARKS] == [1, 1]
 
 
 def test_list_and_wrong_names(cases, capsys):

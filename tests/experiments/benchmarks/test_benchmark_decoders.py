@@ -223,7 +223,7 @@ def test_memory_is_that_of_a_step_in_a_process_of_its_own():
     found = context_curve.in_new_process(context_curve.step_memory, config, 256)
     if found is None:
         pytest.skip("this system does not tell a process's peak memory")
-    gradients = 4 * parameter_count(benchmark_decoders._model(config)) / 2**20
+    gradients = 4 * parameter_count(benchmark_decoders.build_decoder(config)) / 2**20
     assert gradients < found < 100  # 7 MiB, and the activations
 
 

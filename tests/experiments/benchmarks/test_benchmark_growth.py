@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from hf_variants.experiments.benchmarks.cases import growth as benchmark_growth
-from hf_variants.experiments.benchmarks.suite import DifferentError
+from hf_variants.experiments.benchmarks.suite import DifferentError, load_cases
 from hf_variants.gpt.configuration_nanogpt import NanoGptConfig
-from training import benchmark
 
 
 def tiny() -> NanoGptConfig:
@@ -39,4 +38,4 @@ def test_a_plain_model_is_no_stage(monkeypatch):
 
 
 def test_the_cases_are_registered():
-    assert {f"lora_stage_width{width}" for width in (192, 384, 768)} <= set(benchmark.CASES)
+    assert {f"lora_stage_width{width}" for width in (192, 384, 768)} <= set(load_cases())

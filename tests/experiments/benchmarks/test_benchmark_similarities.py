@@ -6,6 +6,7 @@ import pytest
 from hf_variants.experiments.benchmarks import suite as benchmarking
 from hf_variants.experiments.benchmarks.cases import similarities as benchmark_similarities
 from hf_variants.experiments.benchmarks.suite import CASES, Case, DifferentError, Sides
+from hf_variants.experiments.reports.benchmark import table
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "gaussian", "euclidean"])
@@ -32,7 +33,7 @@ def test_a_case_of_memory_compares_what_its_sides_return(capsys):
     result = benchmarking.measure(Case("memory", ("a", "b"), 1.2, lambda: sides, "MiB"), rounds=9)
     assert result["ours"] == {"name": "a", "median_mib": 25.0, "quartiles_mib": [22.5, 27.5]}
     assert (result["ratio"], result["rounds"], result["verdict"]) == (2.5, 3, "over")
-    assert "25.0 (22.5–27.5) MiB" in benchmarking.table([result])
+    assert "25.0 (22.5–27.5) MiB" in table([result])
 
 
 def test_the_naive_form_needs_the_memory_of_all_scores(monkeypatch):

@@ -11,7 +11,6 @@ import yaml
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.comparisons.cells import CellsRunner, load_cells
-from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.recipes.recipe import merge
 from tests.experiments.comparisons.test_comparison import content, read, run, started  # noqa: F401
 
@@ -50,10 +49,14 @@ def copied(finished, tmp_path) -> tuple[Path, Path]:
 # ---- what a file says ----------------------------------------------------------------------------------------------
 
 
-def test_a_file_without_cells_has_none(tmp_path):
+def test_a_file_without_cells_is_one_cell_in_the_comparison_s_own_folder(tmp_path):
     (tmp_path / "pair.yaml").write_text(yaml.safe_dump(content(tmp_path)))
-    assert load_cells(tmp_path / "pair.yaml") is None
-    assert load_comparison(write(tmp_path)).arms == load_comparison(tmp_path / "pair.yaml").arms
+    found = load_cells(tmp_path / "pair.yaml", {"training": {"max_steps": 8}})
+    assert not found.are_named and list(found.cells) == [""] and found.cells[""].name == found.name == "pair"
+    assert found.cells[""].recipe("highway", 0).training.max_steps == 8
+    every = CellsRunner(found, tmp_path / "out", tmp_path / "records")
+    assert every.runners[""].folder == tmp_path / "out" and every.runners[""].records == tmp_path / "records"
+    assert load_cells(write(tmp_path)).are_named
 
 
 def test_a_cell_is_laid_over_the_recipe_and_flags_over_the_cell(tmp_path):

@@ -21,9 +21,9 @@ from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.comparisons.runner import Runner
 from hf_variants.experiments.recipes.recipe import merge
 from hf_variants.experiments.reports.cards import validate_card
-from hf_variants.experiments.results.results import build_results
 from hf_variants.experiments.results.wording import FLOOR_ARM
 from hf_variants.hub.export import check_folder
+from tests.helpers import sample_comparison as sample
 from tests.helpers.tiny_labelled import CONTENT, write_examples
 
 SIZES = CONTENT["model"]["overrides"]
@@ -92,12 +92,12 @@ def test_an_arm_runs_with_its_own_seeds_and_nothing_else_is_missing(runner, resu
 def test_only_expected_runs_are_listed_as_missing(runner):
     records = [read(runner.records / f"{name}.json") for name in ("minbert-seed0", "bigru-seed0")]
     about = {"name": "c", "baseline": "minbert", "arms": ARMS, "seeds": [0, 1], "seeds_of": {"minbert": [0, 1]}}
-    assert build_results(about, records)["missing"] == [
+    assert sample.built(about, records).to_json()["missing"] == [
         {"arm": "minbert", "seed": 1},
         {"arm": "bigru", "seed": 1},
     ]
     about["seeds_of"]["bigru"] = [0]
-    assert build_results(about, records)["missing"] == [{"arm": "minbert", "seed": 1}]
+    assert sample.built(about, records).to_json()["missing"] == [{"arm": "minbert", "seed": 1}]
 
 
 def test_arms_are_compared_by_what_they_are_chosen_by_at_equal_examples(results):
@@ -151,7 +151,7 @@ def test_arms_are_paired_on_the_test_examples_and_again_from_the_records_alone(r
     assert pair["ci95"][0] <= pair["difference"] <= pair["ci95"][1]
     text = (runner.folder / "report.md").read_text()
     assert f"| bigru | minbert | 0 | 32 | {pair['difference']:+.3f} | {pair['ci95'][0]:+.3f} to " in text
-    assert Runner(runner.comparison, tmp_path, runner.records).report()["pairs"] == [pair]
+    assert Runner(runner.comparison, tmp_path, runner.records).report().to_json()["pairs"] == [pair]
 
 
 def test_results_say_how_the_data_was_read_for_whoever_evaluates_a_published_model(runner, results):
@@ -181,16 +181,16 @@ def test_trials_are_chosen_by_average_precision_and_higher_is_better(runner, tmp
         trial["selection"]["value"] = score
         path.write_text(json.dumps(trial | {"validation_loss": loss}))
     work = Runner(runner.comparison, tmp_path, records)
-    assert [trial["chosen"] for trial in work.trials()["bigru"]] == [True, False]
-    assert work.chosen("bigru") == work.trials()["bigru"][0]["settings"]
+    assert [trial.chosen for trial in work.trials()["bigru"]] == [True, False]
+    assert work.chosen("bigru") == work.trials()["bigru"][0].settings
 
 
 def test_the_compared_runs_have_the_chosen_settings(runner):
     for arm in ARMS:
         trials = runner.trials()[arm]
-        best = max(trials, key=lambda trial: trial["selection"]["value"])
+        best = max(trials, key=lambda trial: trial.selection.value)
         recipe = read(runner.records / f"{arm}-seed0.json")["recipe"]
-        assert best["chosen"] and recipe["training"]["learning_rate"] == best["settings"]["training.learning_rate"]
+        assert best.chosen and recipe["training"]["learning_rate"] == best.settings["training.learning_rate"]
 
 
 # ---- what a reader sees --------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_own_budgets_are_compared_at_their_ends(tmp_path):
     changes = {"arms": {"bigru": {"training": {"max_epochs": 2, "batch_size": 16}}}, "own_budgets": True}
     work = Runner(load_comparison(write(tmp_path, seeds=[0], floor=False, **changes)), tmp_path / "out")
     work.run(list(ARMS), [0])
-    results = work.report()
+    results = work.report().to_json()
     assert results["budget_unit"] == "own budget" and "floor" not in results
     (row,) = results["views"]["equal_tokens"]
     assert (row["arm"], row["against"], row["budget"]) == ("bigru", "minbert", 1.0)

@@ -11,15 +11,18 @@ import pytest
 from hf_variants.experiments.comparisons import pairs as classification_pairs
 from hf_variants.experiments.comparisons.pairs import update_pairs
 from hf_variants.experiments.metrics.bootstrap import paired_bootstrap
+from hf_variants.experiments.records import RunRecord
+from tests.helpers import sample_comparison as sample
 
 ARMS = {"base": (0, 1), "other": (1, 2), "apart": (2,)}
 LABELS = np.arange(60) % 2
 
 
 def record(arm: str, seed: int) -> dict[str, Any]:
-    about = {"arm": arm, "seed": seed, "recipe_fingerprint": f"sha256:{arm}{seed}"}
-    about |= {"classification": {"kind": "binary"}, "selection": {"metric": "average_precision"}}
-    return about | {"recipe": {"objective": {"bootstrap_samples": 50}}}
+    about = sample.record("residual", 0) | {"arm": arm, "seed": seed, "recipe_fingerprint": f"sha256:{arm}{seed}"}
+    about["recipe"]["objective"] = {"bootstrap_samples": 50}
+    selection = {"metric": "average_precision", "lower_is_better": False}
+    return about | {"classification": {"kind": "binary", "label_names": ["no", "yes"]}, "selection": selection}
 
 
 def arrays(arm: str, seed: int) -> dict[str, np.ndarray]:
@@ -46,7 +49,8 @@ def folder_in(place: Path):
 
 
 def pairs_of(place: Path, runs: list[dict[str, Any]], metric: str | None = None) -> list[dict[str, Any]]:
-    update_pairs(place / "pairs.json", runs, folder_in(place), "base", metric)
+    records = [RunRecord.from_json(run) for run in runs]
+    update_pairs(place / "pairs.json", records, folder_in(place), "base", metric)
     path = place / "pairs.json"
     return json.loads(path.read_text()) if path.exists() else []
 

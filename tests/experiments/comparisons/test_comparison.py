@@ -222,12 +222,12 @@ def _with_tune(folder: Path, tune: dict[str, Any]) -> Path:
 def test_the_lowest_validation_loss_is_chosen(finished, arm):
     work = runner(*finished)
     trials = work.trials()[arm]
-    best = min(trials, key=lambda trial: trial["validation_loss"])
-    assert [trial["chosen"] for trial in trials] == [trial is best for trial in trials]
-    assert work.chosen(arm) == best["settings"]
+    best = min(trials, key=lambda trial: trial.validation_loss)
+    assert [trial.chosen for trial in trials] == [trial is best for trial in trials]
+    assert work.chosen(arm) == best.settings
     recipe = read(finished[1] / "records" / f"{arm}-seed0.json")["recipe"]
-    assert recipe["training"]["learning_rate"] == best["settings"]["training.learning_rate"]
-    assert {trial["tokens"] for trial in trials} == {4 * 4 * 16} and {trial["seed"] for trial in trials} == {9}
+    assert recipe["training"]["learning_rate"] == best.settings["training.learning_rate"]
+    assert {trial.tokens for trial in trials} == {4 * 4 * 16} and {trial.seed for trial in trials} == {9}
 
 
 def test_a_diverged_trial_is_kept_and_not_chosen(tmp_path):
@@ -236,7 +236,7 @@ def test_a_diverged_trial_is_kept_and_not_chosen(tmp_path):
     work = runner(file, tmp_path / "out")
     work.comparison.base["training"] |= {"max_grad_norm": None, "warmup_steps": 0}
     work.tune(["residual"])
-    losses = {t["settings"]["training.learning_rate"]: t["validation_loss"] for t in work.trials()["residual"]}
+    losses = {t.settings["training.learning_rate"]: t.validation_loss for t in work.trials()["residual"]}
     assert losses[1e30] is None and losses[1e-2] < 5
     assert work.chosen("residual") == {"training.learning_rate": 1e-2}
     with pytest.raises(InputError, match="highway has 0 of 2 trials"):

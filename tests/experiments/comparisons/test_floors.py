@@ -60,7 +60,7 @@ def test_the_strength_with_the_lowest_loss_on_validation_is_taken(monkeypatch):
         return tfidf_floor(texts(train), train, splits)["test"]
 
     clear, unsure = (tfidf_floor(texts(train), train, splits, labels)["test"] for labels in (validation, noisy))
-    assert np.array_equal(clear, alone(floors.GRID[-1])) and np.array_equal(unsure, alone(floors.GRID[0]))
+    assert np.array_equal(clear, alone(floors.STRENGTHS[-1])) and np.array_equal(unsure, alone(floors.STRENGTHS[0]))
 
 
 @pytest.mark.parametrize(

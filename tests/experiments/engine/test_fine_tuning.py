@@ -99,9 +99,9 @@ def test_a_snapshot_has_the_frozen_encoder(tmp_path):
 def test_a_head_that_reads_every_position_keeps_its_encoder(tmp_path, monkeypatch):
     """Then the encoder stays in evaluation mode, and does not change."""
     monkeypatch.setattr(fine_tuning.FeatureReader, "is_enough", lambda *_: False)
-    record = run_recipe(recipe_of(tmp_path, "minbert", train="frozen"), tmp_path / "uncached")
+    record = run_recipe(recipe_of(tmp_path, "minbert", train="frozen"), tmp_path / "uncached").to_json()
     monkeypatch.undo()
-    cached = run_recipe(recipe_of(tmp_path, "minbert", train="frozen"), tmp_path / "cached")
+    cached = run_recipe(recipe_of(tmp_path, "minbert", train="frozen"), tmp_path / "cached").to_json()
     assert record["trainable_parameters"] == cached["trainable_parameters"] == 2 * 16 + 2
     assert record["parameters"] == cached["parameters"]
     first, second = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("cached", "uncached"))
@@ -113,7 +113,7 @@ def test_a_head_that_reads_every_position_keeps_its_encoder(tmp_path, monkeypatc
 def test_lora_trains_adapters_and_head_and_is_merged(model_type, tmp_path):
     recipe = recipe_of(tmp_path, model_type, train="lora", lora_rank=2, max_epochs=1)
     prepared, before = built(recipe)
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     head = sum(p.numel() for p in fine_tuning.head_parameters(before))
     assert head < record["trainable_parameters"] < record["parameters"] / 2
     final = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final").eval()
@@ -141,7 +141,7 @@ def test_gradual_unfreezing_goes_from_the_last_layer_to_the_embeddings(model_typ
     _, model = built(recipe)
     stages = [(stage["layers"], round(stage["fraction"], 3)) for stage in gradual_stages(model)]
     assert stages == [(1, 0.167), (2, 0.333), (3, 0.5)]
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     trained = [stage["trainable_parameters"] for stage in record["unfrozen"]]
     assert trained == sorted(set(trained))
     assert trained[-1] == record["parameters"]

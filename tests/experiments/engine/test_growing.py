@@ -59,7 +59,7 @@ def undisturbed(tmp_path_factory) -> Callable[[Any], tuple[dict[str, Any], Path]
     @functools.cache
     def run(make: Any) -> tuple[dict[str, Any], Path]:
         folder = tmp_path_factory.mktemp("undisturbed")
-        return run_recipe(make(folder), folder / "run"), folder / "run"
+        return run_recipe(make(folder), folder / "run").to_json(), folder / "run"
 
     return run
 
@@ -74,13 +74,14 @@ def test_a_growth_that_changes_nothing_leaves_the_loss_where_it_was(make, undist
 
 
 def test_copying_jumps_and_says_so(tmp_path):
-    record = run_recipe(deepening(tmp_path, [{"fraction": 0.5, "operation": "deepen"}]), tmp_path / "run")
+    record = run_recipe(deepening(tmp_path, [{"fraction": 0.5, "operation": "deepen"}]), tmp_path / "run").to_json()
     stage = record["stages"][0]
     assert abs(stage["loss_after"] - stage["loss_before"]) > 1e-4 and stage["receipt"]["max_difference"] > 1e-3
 
 
 def test_a_model_may_grow_before_the_first_step(tmp_path):
-    record = run_recipe(deepening(tmp_path, [{"fraction": 0, "operation": "deepen", "times": 3}]), tmp_path / "run")
+    recipe = deepening(tmp_path, [{"fraction": 0, "operation": "deepen", "times": 3}])
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     assert record["stages"][0]["step"] == 0 and record["marks"][-1]["stage_tokens"] == [0, 20 * 4 * 16]
 
 
@@ -131,7 +132,7 @@ def test_a_stage_that_begins_where_a_budget_ends_is_no_part_of_it(tmp_path):
 
 @BOTH
 def test_costs_are_those_of_the_stages(make, tmp_path):
-    record = run_recipe(make(tmp_path), tmp_path / "run")
+    record = run_recipe(make(tmp_path), tmp_path / "run").to_json()
     per_step = 4 * 16
     early, last = record["marks"]
     assert early["stage_tokens"] == [6 * per_step, 4 * per_step]
@@ -171,7 +172,7 @@ def test_norms_of_a_step_that_is_skipped_are_left_out(tmp_path, monkeypatch):
     found = iter([[float("inf")], [float("nan")]])
     monkeypatch.setattr(loop, "layer_gradient_norms", lambda *_: next(found, [1.0]))
     recipe = deepening(tmp_path, log_layer_gradients=True, budgets=[1.0], max_steps=8)
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     points = [point["steps"] for point in record["curve"] if "layer_grad_norms" in point]
     assert points == [6, 8]
 
@@ -179,7 +180,7 @@ def test_norms_of_a_step_that_is_skipped_are_left_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize("limit", [1.0, None])
 def test_gradient_norms_by_layer_follow_the_model(limit, tmp_path):
     recipe = deepening(tmp_path, log_layer_gradients=True, budgets=[1.0], max_grad_norm=limit)
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     norms = {point["steps"]: point["layer_grad_norms"] for point in record["curve"] if "layer_grad_norms" in point}
     assert {step: len(layers) for step, layers in norms.items()}[4] == 1
     assert len(norms[10]) == 2 and len(norms[20]) == 4

@@ -140,7 +140,7 @@ def test_token_budgets_are_refused(tmp_path):
 
 
 def test_the_record_says_what_was_read(tmp_path):
-    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run").to_json()
     mark = record["marks"][-1]
     prepared = prepare(labelled_recipe(tmp_path))
     assert mark["steps"] == 16  # two passes over 64 examples in batches of 8

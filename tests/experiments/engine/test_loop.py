@@ -22,7 +22,7 @@ from hf_variants import growth
 from hf_variants.experiments.checking import DivergedError, InputError
 from hf_variants.experiments.engine import loop
 from hf_variants.experiments.engine import optimizer as optimizers
-from hf_variants.experiments.engine import run as run_module
+from hf_variants.experiments.engine import setup as setups
 from hf_variants.experiments.engine.record import WALL_CLOCK_FIELDS, read_metrics
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict
@@ -112,8 +112,8 @@ def test_a_kill_inside_a_checkpoint_write_leaves_the_previous_one(tmp_path, monk
 
 
 def test_branches_do_not_touch_the_trunk(tmp_path):
-    one = run_recipe(tiny_recipe(tmp_path, training={"budgets": [1.0]}), tmp_path / "one")
-    two = run_recipe(tiny_recipe(tmp_path), tmp_path / "two")
+    one = run_recipe(tiny_recipe(tmp_path, training={"budgets": [1.0]}), tmp_path / "one").to_json()
+    two = run_recipe(tiny_recipe(tmp_path), tmp_path / "two").to_json()
     assert one["marks"][-1]["test"] == two["marks"][-1]["test"]
     first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -131,9 +131,9 @@ def test_accumulation_gives_the_same_losses_as_one_big_batch(tmp_path):
 
 def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     recipe = tiny_recipe(tmp_path)
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     monkeypatch.setattr(loop.Loop, "run", None)
-    assert run_recipe(recipe, tmp_path / "run") == record
+    assert run_recipe(recipe, tmp_path / "run").to_json() == record
 
 
 def test_a_changed_recipe_is_refused_and_nothing_is_lost(tmp_path):
@@ -158,8 +158,8 @@ def test_a_bad_gradient_of_a_good_loss_reaches_no_weight(limit, tmp_path, monkey
         next(model.parameters()).register_hook(lambda gradient: gradient * math.inf)
         return model
 
-    build = run_module.new_model
-    monkeypatch.setattr(run_module, "new_model", spoil)
+    build = setups.new_model
+    monkeypatch.setattr(setups, "new_model", spoil)
     recipe = tiny_recipe(tmp_path, training={"max_grad_norm": limit})
     with pytest.raises(DivergedError, match="gradient norm is (nan|inf) at step 0"):
         run_recipe(recipe, tmp_path / "run")
@@ -169,13 +169,13 @@ def test_a_bad_gradient_of_a_good_loss_reaches_no_weight(limit, tmp_path, monkey
 def test_the_loss_falls_below_the_unigram_entropy(tmp_path):
     demo = read_yaml(TRAINING / "recipes" / "demo.yaml")
     short = {"max_steps": 1200, "budgets": [1.0], "eval_every": 600}
-    record = run_recipe(recipe_from_dict(merge(demo, {"training": short})), tmp_path / "run")
+    record = run_recipe(recipe_from_dict(merge(demo, {"training": short})), tmp_path / "run").to_json()
     assert record["marks"][-1]["test"]["loss"] < record["data"]["unigram_entropy"] - 0.3
 
 
 def test_one_piece_schedules_are_evaluated_on_the_way(tmp_path):
     training = {"schedule": "linear", "budgets": [1.0], "eval_every": 8}
-    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run")
+    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run").to_json()
     assert [p["steps"] for p in record["curve"] if "validation_loss" in p] == [8, 16]
     assert len(record["marks"]) == 1 and "test" in record["marks"][0]
 
@@ -267,7 +267,7 @@ def test_gpt2_decays_what_its_twin_does(scope):
 
 def test_a_budget_in_seconds_ends_and_decays(tmp_path):
     training = {"max_steps": None, "max_seconds": 1.0, "budgets": [1.0], "checkpoint_every": 0}
-    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run")
+    record = run_recipe(tiny_recipe(tmp_path, training=training), tmp_path / "run").to_json()
     rates = [
         line["learning_rate"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["event"] == "train"
     ]

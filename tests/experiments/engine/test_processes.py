@@ -18,8 +18,8 @@ from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.engine.record import read_metrics
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.files import read_json
-from hf_variants.experiments.machine.processes import own_sharding
 from hf_variants.experiments.machine.sharding import blank_copy, fill
+from hf_variants.experiments.machine.spread import spread_of
 from hf_variants.experiments.recipes.recipe import Recipe
 from tests.experiments.engine.test_growing import LAYERS, LORA, deepening, recipe
 from tests.helpers.forked import Prepare, train
@@ -207,6 +207,7 @@ def limit_file_size(size: int) -> None:
 
 @pytest.mark.parametrize(("environment", "words"), [
     ({"ACCELERATE_USE_MEGATRON_LM": "true"}, "Megatron-LM: its state has no place in our checkpoints"),
+    ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed: its state .* allowed: .*, FSDP2 .training/launch/fsdp2.yaml"),
     ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP: version 1 is not supported"),
     ({"WORLD_SIZE": "2"}, "2 processes were started, but Accelerate has each run alone"),
 ])  # fmt: skip
@@ -233,4 +234,4 @@ def test_checkpointing_by_the_launcher_is_refused_and_not_ignored():
     plugin = SimpleNamespace(activation_checkpointing=True)
     accelerator = SimpleNamespace(is_fsdp2=True, state=SimpleNamespace(fsdp_plugin=plugin))
     with pytest.raises(InputError, match="allowed: training.gradient_checkpointing"):
-        own_sharding(accelerator)
+        spread_of(accelerator)

@@ -16,7 +16,8 @@ from hf_variants.experiments.engine.prepared import prepare
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.models.build import build_config, build_model
 from hf_variants.experiments.recipes.recipe import Recipe
-from hf_variants.hub.export import ExportError, check_folder, export_folder
+from hf_variants.hub.export import check_folder, export_folder
+from hf_variants.hub.refusal import ExportError
 from tests.helpers.tiny import tiny_recipe
 
 QUICK = {"max_steps": 4, "budgets": [1.0], "warmup_steps": 1, "eval_every": 2, "checkpoint_every": 2}
@@ -96,7 +97,7 @@ def refusal(folder: Path, **model: Any) -> str:
 
 def test_a_variant_of_ones_own_trains_exports_and_loads(tmp_path):
     recipe = recipe_of(tmp_path, name_or_path=str(own_variant(tmp_path)), overrides={"width": 12})
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     size = len(prepare(recipe).tokenizer)
     assert record["parameters"] == 2 * size * 12 + size + 12 * 12 + 12 and record["model_type"] == "mine"
     folder = export_folder(tmp_path / "run" / "final", tmp_path / "model", CARD)
@@ -169,7 +170,7 @@ ROBERTA = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, 
     ("model_type", "overrides"), [("distilbert", DISTILBERT), ("roberta", ROBERTA | {"max_position_embeddings": 17})]
 )
 def test_a_model_of_transformers_trains_exports_and_loads(tmp_path, model_type, overrides):
-    record = run_recipe(recipe_of(tmp_path, model_type=model_type, overrides=overrides), tmp_path / "run")
+    record = run_recipe(recipe_of(tmp_path, model_type=model_type, overrides=overrides), tmp_path / "run").to_json()
     assert record["model_type"] == model_type and record["steps"] == 4
     folder = export_folder(tmp_path / "run" / "final", tmp_path / "model", CARD)
     trained = load_file(folder / "model.safetensors")

@@ -1,39 +1,44 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The figure of an arm's architecture is drawn for every model type from its configuration, where that is known."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
-from hf_variants.auto import TABLE
-from hf_variants.experiments.figures.architecture import _CHAINS, Part, Skip, has_figure, plot_architecture
-from hf_variants.experiments.models.recorded_config import arm_config, stage_sizes
+from hf_variants.experiments.figures.architecture import _CHAINS, Box, Skip, has_figure, plot_architecture
+from hf_variants.experiments.figures.recorded_config import arm_config, stage_sizes
+from hf_variants.experiments.records import Receipt
 from hf_variants.experiments.reports import variant_texts
 from hf_variants.experiments.reports.variant_texts import SUMMARIES, formula
-from tests.helpers.models import tiny_config
+from tests.helpers import sample_comparison as sample
+from tests.helpers.models import find_row, tiny_config
+
+GROWN = sample.built(sample.growth_comparison(), sample.growth_records()).arms["stack"]
 
 
-def row(model_type: str, stages=(), **model):
-    return {"model_type": model_type, "stages": list(stages), "hyperparameters": {"model": {"overrides": {}, **model}}}
+def row(model_type: str, stages=(), config=None, **model):
+    settings = {"model": {"overrides": {}, **model}}
+    return replace(GROWN, model_type=model_type, stages=tuple(stages), config=config, hyperparameters=settings)
 
 
 def step(layers, blocks, operation="deepen"):
-    return {"receipt": {"operation": operation, "layers": layers, "blocks": blocks}}
+    return replace(GROWN.stages[0], receipt=Receipt(operation=operation, layers=layers, blocks=blocks))
 
 
-@pytest.mark.parametrize("model_type", [row.model_type for row in TABLE])
+@pytest.mark.parametrize("model_type", SUMMARIES)
 def test_every_model_type_has_a_figure_a_formula_and_a_summary(model_type, tmp_path):
-    recorded = row(model_type) | {"config": tiny_config(model_type).to_dict()}
+    recorded = row(model_type, config=tiny_config(model_type).to_dict())
     path = plot_architecture(recorded, tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG") and has_figure(recorded)
-    assert formula(arm_config(recorded)) and model_type in SUMMARIES
+    assert formula(arm_config(recorded)) and find_row(model_type)
     again = plot_architecture(recorded, tmp_path / "again.png")
     assert again.read_bytes() == path.read_bytes()
 
 
 def texts(model_type, **overrides):
     chain = _CHAINS[model_type](arm_config(row(model_type, overrides=overrides)))
-    parts = [chain.before, chain.after, [item for item in chain.block if isinstance(item, Part)]]
+    parts = [chain.before, chain.after, [item for item in chain.block if isinstance(item, Box)]]
     skips = [item for item in chain.block if isinstance(item, Skip)]
     every = [part for group in (*parts, *(skip.parts for skip in skips)) for part in group]
     return "\n".join(part.text for part in [*every, *(skip.join for skip in skips)]), chain.repeated

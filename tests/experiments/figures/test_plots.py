@@ -14,7 +14,6 @@ from hf_variants.experiments.figures.plots import (
     plot_loss_curves,
     side_by_side,
 )
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 
 
@@ -26,8 +25,8 @@ def png_size(path):
 
 @pytest.mark.parametrize("plot", [plot_loss_curves, plot_cost_quality])
 def test_two_panels_with_timing_one_without(plot, tmp_path):
-    timed = build_results(sample.comparison(), sample.records(), sample.timing())
-    untimed = build_results(sample.comparison(), sample.records())
+    timed = sample.built(sample.comparison(), sample.records(), sample.timing())
+    untimed = sample.built(sample.comparison(), sample.records())
     wide, height = png_size(plot(timed, tmp_path / "new" / "timed.png"))
     narrow, same_height = png_size(plot(untimed, tmp_path / "untimed.png"))
     assert wide > narrow >= 900
@@ -44,28 +43,33 @@ def test_markers_at_one_place_stand_side_by_side():
 
 def test_the_caption_says_how_many_seeds_an_arm_has():
     records = sample.records()
-    assert "mean of 3 seeds with 95 % interval." in curves_caption(build_results(sample.comparison(), records))
+    assert "mean of 3 seeds with 95 % interval." in curves_caption(sample.built(sample.comparison(), records))
     some = [r for r in records if r["arm"] != "highway" or r["seed"] == 0]
-    found = curves_caption(build_results(sample.comparison(), some))
+    found = curves_caption(sample.built(sample.comparison(), some))
     assert "after the decay branch, mean of up to 3 seeds with 95 % interval (one seed has none)." in found
     one = [r for r in records if r["seed"] == 0]
-    assert "mean of" not in curves_caption(build_results(sample.comparison(), one))
+    assert "mean of" not in curves_caption(sample.built(sample.comparison(), one))
 
 
 def test_same_results_same_bytes(tmp_path):
-    results = build_results(sample.comparison(), sample.records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.records(), sample.timing())
     first = plot_loss_curves(results, tmp_path / "a.png").read_bytes()
     assert plot_loss_curves(results, tmp_path / "b.png").read_bytes() == first
-    results["data"]["unigram_entropy"] = None
+    results = sample.altered(results, lambda c: c["data"].update(unigram_entropy=None))
     assert plot_loss_curves(results, tmp_path / "c.png").read_bytes() != first
 
 
+def add(container, place, amount):
+    container[place] += amount
+
+
 def test_losses_are_drawn_also_where_arms_are_compared_by_another_metric(tmp_path):
-    results = build_results(sample.comparison() | {"metric": "accuracy"}, sample.records())
+    results = sample.built(sample.comparison() | {"metric": "accuracy"}, sample.records())
     first = plot_loss_curves(results, tmp_path / "a.png").read_bytes()
-    results["arms"]["highway"]["curve"]["mean"][0] += 0.5
+    results = sample.altered(results, lambda c: add(c["arms"]["highway"]["curve"]["mean"], 0, 0.5))
     assert plot_loss_curves(results, tmp_path / "b.png").read_bytes() != first
-    results["arms"]["highway"]["marks"][-1]["mean"] += 0.5  # not a loss: it has no place on this axis
+    # a mark is no loss: it has no place on this axis
+    results = sample.altered(results, lambda c: add(c["arms"]["highway"]["marks"][-1], "mean", 0.5))
     assert plot_loss_curves(results, tmp_path / "c.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -74,22 +78,22 @@ def test_one_seed_one_arm_no_curve_and_another_metric(plot, tmp_path):
     record = sample.record("residual", 0)
     record["curve"] = []
     for metric in ("loss", "accuracy"):
-        results = build_results(sample.comparison() | {"metric": metric}, [record])
+        results = sample.built(sample.comparison() | {"metric": metric}, [record])
         assert plot(results, tmp_path / f"{metric}.png").stat().st_size > 5000
 
 
 def test_a_growing_arm_is_drawn_at_the_time_that_its_stages_took(tmp_path):
     records, timing = sample.growth_records(), sample.growth_timing()
-    right = plot_loss_curves(build_results(sample.growth_comparison(), records, timing), tmp_path / "a.png")
+    right = plot_loss_curves(sample.built(sample.growth_comparison(), records, timing), tmp_path / "a.png")
     for figures in timing["arms"].values():
         figures.pop("stage_seconds_per_token", None)
-    wrong = plot_loss_curves(build_results(sample.growth_comparison(), records, timing), tmp_path / "b.png")
+    wrong = plot_loss_curves(sample.built(sample.growth_comparison(), records, timing), tmp_path / "b.png")
     assert right.read_bytes() != wrong.read_bytes()
 
 
 def test_context_lengths(tmp_path):
-    timed = build_results(sample.comparison(), sample.records(), sample.timing())
-    one_seed = build_results(sample.comparison(), sample.records()[::3])
+    timed = sample.built(sample.comparison(), sample.records(), sample.timing())
+    one_seed = sample.built(sample.comparison(), sample.records()[::3])
     wide, height = png_size(plot_context_length(sample.overview_of(a=timed, b=timed), tmp_path / "a.png"))
     assert wide >= 1500 and height >= 600
     mixed = sample.overview_of(a=timed, b=one_seed)
@@ -99,7 +103,8 @@ def test_context_lengths(tmp_path):
 
 @pytest.mark.slow
 def test_pyplot_is_not_imported():
-    drawing = ("plots", "classification_plots", "growth_plots", "depth_plots", "architecture")
+    drawing = [f"figures.{name}" for name in ("plots", "classification", "growth", "architecture")]
+    drawing += ["analysis.depth_plots"]
     imports = ", ".join(f"hf_variants.experiments.{name}" for name in drawing)
     code = f"import sys, {imports}; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

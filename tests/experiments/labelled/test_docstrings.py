@@ -13,7 +13,7 @@ import pytest
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.labelled import docstrings
 from hf_variants.experiments.labelled.corpus import LabelledCorpus, load_labelled
-from hf_variants.experiments.labelled.docstrings import FAMILIES, LONGEST, _beginning, _texts, read_docstrings
+from hf_variants.experiments.labelled.docstrings import FAMILIES, MOST_CHARACTERS, _beginning, _texts, read_docstrings
 from hf_variants.experiments.recipes.labels import LabelArguments
 from hf_variants.experiments.recipes.sections import DataArguments
 
@@ -28,7 +28,7 @@ def test_the_corpus(corpus):
     assert corpus.license == "PSF-2.0" and corpus.hub_id is None
     texts = [text for examples in corpus.splits.values() for text in examples.texts]
     assert len(texts) >= 1500 and len({text.casefold() for text in texts}) == len(texts)
-    assert all(len(text) <= LONGEST and len(text.split()) >= 4 and "\n" not in text for text in texts)
+    assert all(len(text) <= MOST_CHARACTERS and len(text.split()) >= 4 and "\n" not in text for text in texts)
     sizes = [len(corpus.splits[split]) for split in ("train", "validation", "test")]
     assert [round(size / sum(sizes), 2) for size in sizes] == [0.6, 0.2, 0.2]
     shares = corpus.describe()["splits"]["test"]["label_shares"]
@@ -78,7 +78,7 @@ def test_beginnings():
     assert _beginning("Sort it. >>> sort(x)\n 1") == "Sort it." and _beginning(">>> f()") == _beginning("") == ""
     assert _beginning("A sentence. " * 40) == ("A sentence. " * 25).rstrip()
     assert _beginning("word " * 100) == ("word " * 60).rstrip()
-    assert _beginning("x" * 400) == "x" * LONGEST
+    assert _beginning("x" * 400) == "x" * MOST_CHARACTERS
 
 
 def test_without_docstrings(monkeypatch):

@@ -6,7 +6,9 @@ import pytest
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.labelled.corpus import load_labelled
+from hf_variants.experiments.recipes.flags import flags_as_recipe, recipe_flags
 from hf_variants.experiments.recipes.labels import LabelArguments
+from hf_variants.experiments.recipes.programs import OneLineParser
 from hf_variants.experiments.recipes.sections import DataArguments
 from tests.helpers.labelled_tables import folder, load, table, write
 
@@ -166,13 +168,12 @@ def test_bad_arguments(settings, words):
 
 
 def test_arguments_are_flags():
-    from transformers import HfArgumentParser
-
     flags = "--label_columns a b --any_of --on_bad_row skip --max_train_examples 5 --problem_type regression"
-    parser = HfArgumentParser(LabelArguments)
+    parser = OneLineParser()
+    recipe_flags(parser)
     with pytest.raises(InputError, match="regression from a, b; allowed: single_label_classification"):
-        parser.parse_args_into_dataclasses(flags.split())
-    (found,) = parser.parse_args_into_dataclasses(flags.split()[:-2])
+        LabelArguments(**flags_as_recipe(parser.parse_args(flags.split()))["labels"])
+    found = LabelArguments(**flags_as_recipe(parser.parse_args(flags.split()[:-2]))["labels"])
     assert found.label_columns == ["a", "b"] and found.any_of and found.max_train_examples == 5
 
 

@@ -7,6 +7,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.machine import hardware, timing
+from hf_variants.experiments.records import Mark
 from tests.helpers.tiny import tiny_recipe
 
 
@@ -34,11 +35,11 @@ def test_utilisation_is_left_out_where_it_is_not_known():
 
 
 def test_a_gpu_adds_memory_and_utilisation(monkeypatch):
-    record = {"tokens": 1000, "seconds": 2.0, "marks": [{"flops": 1.0}, {"flops": 2 * 67e12 / 4}]}
+    last = Mark(tokens=1000, steps=1, seconds=2.0, flops=2 * 67e12 / 4)
     monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(hardware.torch.cuda, "max_memory_allocated", lambda: 3 * 2**20)
     monkeypatch.setattr(hardware.torch.cuda, "get_device_name", lambda: "NVIDIA H200")
-    found = hardware.speed(record, "no", devices=1)
+    found = hardware.speed(last, "no", devices=1)
     assert found == pytest.approx({"tokens_per_second": 500, "peak_memory_mb": 3, "mfu": 0.25})
 
 
@@ -65,6 +66,6 @@ def test_a_compiled_run_ends_as_one_without(tmp_path):
         run_recipe(tiny_recipe(tmp_path, model=quiet, training=short | {"torch_compile": switch}), tmp_path / name)
         for name, switch in (("plain", False), ("compiled", True))
     )
-    for first, second in zip(plain["marks"], compiled["marks"], strict=True):
-        assert second["test"]["loss"] == pytest.approx(first["test"]["loss"], abs=1e-4)
-    assert plain["parameters"] == compiled["parameters"] and plain["speed"]["tokens_per_second"] > 0
+    for first, second in zip(plain.marks, compiled.marks, strict=True):
+        assert second.test["loss"] == pytest.approx(first.test["loss"], abs=1e-4)
+    assert plain.parameters == compiled.parameters and plain.speed["tokens_per_second"] > 0

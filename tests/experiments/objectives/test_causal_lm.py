@@ -17,7 +17,7 @@ from hf_variants.experiments.engine.identity import identity
 from hf_variants.experiments.engine.prepared import prepare
 from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.files import read_json
-from hf_variants.experiments.objectives.base import IGNORED
+from hf_variants.experiments.objectives.base import IGNORED, unwrapped
 from hf_variants.experiments.objectives.causal_lm import CausalLanguageModeling, bytes_per_token
 from hf_variants.experiments.objectives.generation import prediction_horizon
 from hf_variants.experiments.recipes.sections import ObjectiveArguments, TokenizerArguments
@@ -105,8 +105,16 @@ def test_position_t_predicts_token_t_plus_horizon(horizon):
 
 
 def test_the_horizon_is_found_under_wrappers():
-    assert prediction_horizon(Counter(3)) == prediction_horizon(SimpleNamespace(module=Counter(3))) == 3
-    assert prediction_horizon(SimpleNamespace(config=SimpleNamespace())) == 1
+    model = model_of("nanogpt", 8)
+    model.config.prediction_horizon = 3
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        spread = torch.nn.parallel.DistributedDataParallel(model)
+        wrapped = [model, spread, torch.compile(model), torch.compile(spread)]
+        assert all(unwrapped(each) is model and prediction_horizon(each) == 3 for each in wrapped)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert prediction_horizon(model_of("gpt2", 8)) == 1
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "nanogpt"])
@@ -172,7 +180,7 @@ def test_a_tokenizer_that_loses_text_has_no_bits_per_byte():
 
 
 def test_a_run_writes_samples_and_every_metric(tmp_path):
-    record = run_recipe(causal_recipe(tmp_path), tmp_path / "run")
+    record = run_recipe(causal_recipe(tmp_path), tmp_path / "run").to_json()
     test = record["marks"][-1]["test"]
     assert set(test) == {"loss", "perplexity", "bits_per_byte", "accuracy"}
     assert test["bits_per_byte"] == pytest.approx(test["loss"] / np.log(2))  # one byte per character
@@ -183,7 +191,7 @@ def test_a_run_writes_samples_and_every_metric(tmp_path):
 
 def test_a_run_answers_its_test_questions(tmp_path):
     changes = {"data.block_size": 24, "training.max_steps": 60, "objective.answer_questions": 2}
-    record = run_recipe(causal_recipe(tmp_path, write_questions(tmp_path) | changes), tmp_path / "run")
+    record = run_recipe(causal_recipe(tmp_path, write_questions(tmp_path) | changes), tmp_path / "run").to_json()
     answers = record["answers"]
     assert (answers["split"], answers["questions"], answers["correct"]) == ("test", 2, 2)
     assert record["marks"][-1]["test"]["exact_match"] == answers["exact_match"] == 1.0
@@ -195,14 +203,14 @@ def test_a_run_answers_its_test_questions(tmp_path):
 def test_windows_separate_documents_and_other_tokenizers_train(tmp_path, kind):
     changes = {"tokenizer.tokenizer": kind, "tokenizer.vocab_size": 280, "data.eval_stride": 4}
     changes |= {"objective.cross_document_attention": False}
-    record = run_recipe(causal_recipe(tmp_path, write_questions(tmp_path) | changes), tmp_path / "run")
+    record = run_recipe(causal_recipe(tmp_path, write_questions(tmp_path) | changes), tmp_path / "run").to_json()
     assert ("bits_per_byte" in record["marks"][-1]["test"]) == (kind == "bpe")
     assert any("bits_per_byte" in remark for remark in record.get("remarks", [])) == (kind == "wordpiece")
 
 
 def test_a_run_killed_before_its_last_step_ends_with_the_same_record(tmp_path, monkeypatch):
     recipe = causal_recipe(tmp_path)
-    whole = run_recipe(recipe, tmp_path / "whole")
+    whole = run_recipe(recipe, tmp_path / "whole").to_json()
     original = loop.Loop._after_step
 
     def dying(self, phase):
@@ -214,7 +222,7 @@ def test_a_run_killed_before_its_last_step_ends_with_the_same_record(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         run_recipe(recipe, tmp_path / "killed")
     monkeypatch.setattr(loop.Loop, "_after_step", original)
-    killed = run_recipe(recipe, tmp_path / "killed")
+    killed = run_recipe(recipe, tmp_path / "killed").to_json()
     assert killed["samples"] == whole["samples"]
     assert killed["marks"][-1]["test"] == whole["marks"][-1]["test"]
 
@@ -227,7 +235,7 @@ def test_samples_do_not_decide_a_result(tmp_path):
     assert identity(recipe, prepared) == before
     recipe.objective.cross_document_attention = False
     assert identity(recipe, prepared) != before
-    assert "samples" not in run_recipe(recipe, tmp_path / "run")
+    assert run_recipe(recipe, tmp_path / "run").samples == ()
 
 
 def test_special_ids_beyond_the_vocabulary_are_not_kept(tmp_path):
@@ -241,10 +249,10 @@ def test_a_model_with_a_horizon_trains_and_writes_in_blocks(tmp_path):
     recipe = causal_recipe(tmp_path)
     sizes = {"hidden_size": 16, "num_levels": 1, "num_attention_heads": 2, "max_position_embeddings": 24}
     recipe.model = type(recipe.model)(model_type="conv_gpt", overrides=sizes | {"prediction_horizon": 4})
-    record = run_recipe(recipe, tmp_path / "run")
+    record = run_recipe(recipe, tmp_path / "run").to_json()
     assert [len(sample["prompt"]) for sample in record["samples"]] == [4, 4, 4]
     recipe.objective.sample_prompts = ["be"]
-    assert "prediction_horizon" in run_recipe(recipe, tmp_path / "short")["remarks"][0]
+    assert "prediction_horizon" in run_recipe(recipe, tmp_path / "short").remarks[0]
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

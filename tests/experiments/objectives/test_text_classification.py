@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hf_variants.experiments import contract
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.engine.best import BestModel
 from hf_variants.experiments.engine.loop import Loop
@@ -19,7 +20,8 @@ from hf_variants.experiments.engine.run import run_recipe
 from hf_variants.experiments.objectives.classifier_record import intervals
 from hf_variants.experiments.objectives.text_classification import TextClassification
 from hf_variants.experiments.recipes.sections import ObjectiveArguments
-from hf_variants.experiments.reports.cards import model_card
+from hf_variants.experiments.records import RunRecord
+from hf_variants.experiments.reports.cards import run_card
 from tests.helpers.tiny_labelled import labelled_recipe, write_examples
 
 KINDS = {
@@ -38,7 +40,7 @@ METRICS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_label_trains_and_is_scored(kind, tmp_path):
-    record = run_recipe(labelled_recipe(tmp_path, KINDS[kind]), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path, KINDS[kind]), tmp_path / "run").to_json()
     for split in ("validation", "test"):
         assert METRICS[kind] <= set(record["marks"][-1][split]), split
     rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
@@ -51,7 +53,7 @@ def test_every_kind_of_label_trains_and_is_scored(kind, tmp_path):
 
 
 def test_predictions_of_the_run_are_those_of_the_loaded_model(tmp_path):
-    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run").to_json()
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "final")
     classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
@@ -76,12 +78,12 @@ def test_the_record_says_how_many_words_have_a_pretrained_vector(tmp_path):
     changes = {"model.model_type": "bigru", "model.overrides": {}, "tokenizer.tokenizer": "words"}
     recipe = labelled_recipe(tmp_path, changes | {"training.max_epochs": 1})
     recipe.model.overrides = {"embedding_size": 8, "hidden_size": 6}
-    assert "word_vectors" not in run_recipe(recipe, tmp_path / "without")
+    assert run_recipe(recipe, tmp_path / "without").word_vectors is None
     recipe.model.word_vectors = str(vectors)
-    found = run_recipe(recipe, tmp_path / "with")["word_vectors"]
+    found = run_recipe(recipe, tmp_path / "with").to_json()["word_vectors"]
     words = len(AutoTokenizer.from_pretrained(tmp_path / "with" / "final")) - 2  # but [PAD] and [UNK]
     assert found == {"found": 2, "missing": words - 2, "share": pytest.approx(2 / words)}
-    card = model_card(json.loads((tmp_path / "with" / "record.json").read_text()))
+    card = run_card(contract.read(RunRecord, tmp_path / "with" / "record.json"))
     assert f"2 of {words} words have a pretrained vector" in card
 
 
@@ -95,7 +97,7 @@ def test_labels_too_rare_for_an_interval_end_no_run():
 
 def test_one_logit_serves_two_classes(tmp_path):
     changes = {"model.overrides": {"num_labels": 1}}
-    record = run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run").to_json()
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "final")
     assert model.config.num_labels == 1
     assert model.config.id2label == {0: "1"}
@@ -155,7 +157,7 @@ def test_a_test_split_of_placeholders_gets_predictions_and_no_score(label, tmp_p
     folder = write_examples(tmp_path)
     rows = [json.loads(line) | {"label": label} for line in (folder / "test.jsonl").read_text().splitlines()]
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path), tmp_path / "run").to_json()
     assert "test" not in record["marks"][-1]
     assert "why_unlabelled" in record["data"]["splits"]["test"]
     found = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
@@ -173,7 +175,7 @@ def losses(record: dict) -> list[float]:
 def test_early_stopping_ends_the_run_and_keeps_the_best_model(tmp_path):
     changes = {"training.early_stopping": 2, "training.max_epochs": 30, "training.learning_rate": 0.05,
                "objective.selection_metric": "loss"}  # fmt: skip
-    record = run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path, changes), tmp_path / "run").to_json()
     found, mark = losses(record), record["marks"][-1]
     assert record["steps"] < 30 * 8
     assert mark["best_step"] == 4 * (1 + int(np.argmin(found)))
@@ -209,7 +211,7 @@ def test_a_metric_that_the_labels_do_not_have_is_an_error_before_training(case):
 
 
 def test_what_a_rehearsal_finds_is_what_an_evaluation_finds(tmp_path):
-    record = run_recipe(labelled_recipe(tmp_path, {"training.max_epochs": 1}), tmp_path / "run")
+    record = run_recipe(labelled_recipe(tmp_path, {"training.max_epochs": 1}), tmp_path / "run").to_json()
     objective = TextClassification(ObjectiveArguments(objective="text_classification"), None)
     found = objective.for_labels("single_label_classification", ["no", "yes"]).rehearse()
     assert {*found, "f1_tuned"} == record["marks"][-1]["validation"].keys()  # a threshold is tuned at the end only
@@ -243,12 +245,12 @@ MODES = {
 def test_a_killed_run_ends_as_an_undisturbed_one(mode, updates, tmp_path, monkeypatch):
     changes = MODES[mode] | {"training.early_stopping": 3}
     recipe = labelled_recipe(tmp_path, changes)
-    whole = run_recipe(recipe, tmp_path / "whole")
+    whole = run_recipe(recipe, tmp_path / "whole").to_json()
     with monkeypatch.context() as patch:
         kill_after(patch, min(updates, whole["steps"]))
         with pytest.raises(KilledError):
             run_recipe(recipe, tmp_path / "killed")
-    again = run_recipe(recipe, tmp_path / "killed")
+    again = run_recipe(recipe, tmp_path / "killed").to_json()
     first, second = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
     strip = [{n: v for n, v in mark.items() if n != "seconds"} for mark in (whole["marks"][-1], again["marks"][-1])]

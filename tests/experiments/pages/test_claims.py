@@ -11,17 +11,15 @@ import yaml
 from hf_variants.experiments.benchmarks.suite import CASES, load_cases
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.comparisons.cells import load_cells
-from hf_variants.experiments.comparisons.comparison import load_comparison
 from hf_variants.experiments.pages.claim_lookups import LOOKUPS, look_up
-from hf_variants.experiments.pages.claims import NOT_MEASURED, claims_page, load_claims
+from hf_variants.experiments.pages.claims import NEVER, NOT_MEASURED, claims_page, load_claims
 from hf_variants.experiments.pages.sources import NotMeasuredError, Sources
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 from tests.helpers.places import ROOT
 
 CLAIMS = load_claims()
 LOOKED_UP = [lookup for system in CLAIMS.values() for claim in system.claims.values() for lookup in claim.measured]
-# SYSTEMS.md's comparisons, of quality and of cost; a claim of each has to be there.
+# What the published systems compared, of quality and of cost; a claim of each has to be there.
 TOPICS = (
     r"9 847 s.*10 547 s", r"4\.2794.*4\.3240", r"109 514 298", "convex hull", r"256 tokens.*128",
     "1 minute of training", r"487 ms", r"12\.23 ms", r"\.831 \(DistilBERT\)", r"\.391", r"\.966", "placeholder 0",
@@ -42,15 +40,14 @@ def test_every_claim_of_the_five_systems_is_there():
 def comparisons():
     for path in sorted((ROOT / "training" / "comparisons").glob("*.yaml")):
         cells = load_cells(path)
-        found = {None: load_comparison(path)} if cells is None else cells.cells
-        yield (cells or found[None]).name, found
+        yield cells.name, cells.cells
 
 
 def test_lookups_name_comparisons_cells_and_arms_that_exist():
     known = dict(comparisons())
     for lookup in LOOKED_UP:
         if "comparison" in lookup:
-            arms = known[lookup["comparison"]][lookup.get("cell")].arms
+            arms = known[lookup["comparison"]][lookup.get("cell", "")].arms
             assert {lookup[key] for key in ("arm", "against") if key in lookup} <= set(arms), lookup
     larger = {name for system in CLAIMS.values() for claim in system.claims.values() for name in claim.larger}
     assert larger < set(known) and {name for name in known if name.endswith("_published")} <= larger
@@ -87,9 +84,9 @@ def test_lookups_resolve_against_the_committed_results():
 @pytest.fixture
 def folder(tmp_path):
     """A published folder with one comparison."""
-    results = build_results(sample.comparison(), sample.records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.records(), sample.timing())
     (tmp_path / "known").mkdir()
-    (tmp_path / "known" / "results.json").write_text(json.dumps(results))
+    (tmp_path / "known" / "results.json").write_text(json.dumps(results.to_json()))
     return tmp_path
 
 
@@ -143,6 +140,14 @@ def test_a_ratio_of_runs_beside_others_is_a_rough_one(folder):
     assert re.search(r"beside whatever else ran, .*: roughly [\d.]+ times\.", page(folder, lookup))
 
 
+def test_what_is_measured_is_no_matter_of_words(folder):
+    """An arm may be called anything, also what the page says of claims without a result."""
+    path = folder / "known" / "results.json"
+    path.write_text(path.read_text().replace('"highway"', f'"{NEVER}"'))
+    text = page(folder, {"lookup": "score", "comparison": "known", "arm": NEVER})
+    assert "1 claims: 1 measured, 0 measured in part" in text and f"* **Measured:** {NEVER}: test loss" in text
+
+
 def edit(folder, change):
     path = folder / "known" / "results.json"
     results = json.loads(path.read_text())
@@ -179,11 +184,15 @@ def test_labelled_data_and_the_training_on_them(folder):
         splits = {name: {"examples": 1200, "label_shares": found} for name, found in shares.items()}
         results["data"]["splits"] = splits
         results["arms"]["highway"]["trainable_parameters"] = 770
-        trials = [(5e-3, True, 0.3), (1e-3, False, 0.2)]
-        found = [{"settings": {"training.learning_rate": rate}, "chosen": chosen, "tokens": 1000,
-                  "selection": {"metric": "roc_auc", "value": value}} for rate, chosen, value in trials]  # fmt: skip
-        results["tuning"] = {"highway": found}
-        results["floor"] = {"metrics": {"test": {"loss": 1.25}}}
+        rates = {5e-3: (True, 0.3), 1e-3: (False, 0.2)}
+        about = {"trial": 0, "seed": 9, "tokens": 1000, "validation_loss": 1.0}
+        results["tuning"] = {"highway": [
+            about | {"settings": {"training.learning_rate": rate}, "chosen": chosen,
+                     "selection": {"metric": "roc_auc", "lower_is_better": False, "value": value}}
+            for rate, (chosen, value) in rates.items()
+        ]}  # fmt: skip
+        said = {"kind": "binary", "label_names": ["a", "b"]}
+        results["floor"] = {"fingerprint": "", "metrics": {"test": {"loss": 1.25}}, "classification": said}
 
     edit(folder, change)
     text = page(

@@ -8,20 +8,19 @@ import pytest
 
 from hf_variants.experiments.pages.front_page import Entry, front_page, verdict_lines
 from hf_variants.experiments.pages.sources import Sources
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 
 
 def results_of(*seeds, timing=True):
     records = [record for record in sample.records() if record["seed"] in seeds]
-    return build_results(sample.comparison(), records, sample.timing() if timing else None)
+    return sample.built(sample.comparison(), records, sample.timing() if timing else None)
 
 
 def page_of(folder: Path, results) -> str:
-    (folder / results["name"]).mkdir()
-    (folder / results["name"] / "results.json").write_text(json.dumps(results))
-    path = Path("training/comparisons") / f"{results['name']}.yaml"
-    return front_page([Entry(results["name"], results["question"], path, published=True)], Sources(folder))
+    (folder / results.name).mkdir()
+    (folder / results.name / "results.json").write_text(json.dumps(results.to_json()))
+    path = Path("training/comparisons") / f"{results.name}.yaml"
+    return front_page([Entry(results.name, results.question, path, published=True)], Sources(folder))
 
 
 def test_arms_are_grouped_by_verdict_and_view():
@@ -47,6 +46,6 @@ def test_gradients_are_summed_up_where_seeds_allow_no_verdict(tmp_path, seeds):
     records = [record for record in sample.growth_records() if record["seed"] in seeds]
     for record in records:
         record["marks"][-1]["test"]["exact_match"] = 0.1 * record["seed"]
-    page = page_of(tmp_path, build_results(sample.growth_comparison(), records, sample.growth_timing()))
+    page = page_of(tmp_path, sample.built(sample.growth_comparison(), records, sample.growth_timing()))
     assert ("* scratch: the first layer's gradient norm is 0.37 times" in page) == (len(seeds) == 1)
     assert "* diverge and scratch are equal in" in page and "in exact answers on test." in page

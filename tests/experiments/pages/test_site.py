@@ -9,13 +9,16 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.figures.interactive import interactive_figures
 from hf_variants.experiments.figures.plots import PALETTE
+from hf_variants.experiments.pages.documents import DOCUMENTS
 from hf_variants.experiments.pages.front_page import Entry, front_page
 from hf_variants.experiments.pages.site import PLOTLY, build_site
 from hf_variants.experiments.pages.site_text import to_html
 from hf_variants.experiments.pages.sources import Sources
-from tests.helpers.places import CARDS
+from hf_variants.experiments.results.contracts import Results
+from tests.helpers.places import CARDS, ROOT
 from training import make_site
 
 DEMO = json.loads((CARDS / "demo" / "results.json").read_text(encoding="utf-8"))
@@ -164,7 +167,7 @@ def test_the_site_holds_the_numbers_of_the_results(site):
 
 
 def test_time_is_that_of_the_timing_run():
-    timed = traces(interactive_figures(DEMO)["loss_curves.png"], view=1)
+    timed = traces(interactive_figures(Results.from_json(DEMO))["loss_curves.png"], view=1)
     for arm, row in DEMO["arms"].items():
         rate = DEMO["timing"]["arms"][arm]["seconds_per_token"]
         assert timed[f"{arm} marks"]["x"] == pytest.approx([rate * mark["tokens"] for mark in row["marks"]])
@@ -172,7 +175,7 @@ def test_time_is_that_of_the_timing_run():
 
 def test_growths_are_marked():
     results = results_of("growth_schedules")
-    figure = interactive_figures(results)["loss_curves.png"]
+    figure = interactive_figures(Results.from_json(results))["loss_curves.png"]
     drawn = traces(figure)
     assert "scratch growth" not in drawn and "just before a growth" in figure["caption"]
     for arm in ("grow_20", "drop_in"):
@@ -185,7 +188,7 @@ def test_growths_are_marked():
 
 def test_losses_and_another_metric_have_views_of_their_own():
     results = results_of("sst5")
-    views = interactive_figures(results)["loss_curves.png"]["views"]
+    views = interactive_figures(Results.from_json(results))["loss_curves.png"]["views"]
     names = [view["name"].split(" against ")[0] for view in views]
     assert names == ["loss", "loss", "test accuracy", "test accuracy"]
     for view in views:
@@ -198,7 +201,7 @@ def test_losses_and_another_metric_have_views_of_their_own():
 
 
 def test_one_seed_has_no_interval_and_equal_costs_no_view():
-    figures = interactive_figures(results_of("gradient_depth"))
+    figures = interactive_figures(Results.from_json(results_of("gradient_depth")))
     drawn = traces(figures["loss_curves.png"])
     assert not [uid for uid in drawn if uid.endswith((" range", " seeds"))]
     assert "no interval" in drawn["diverge marks"]["customdata"][0][1]
@@ -237,10 +240,10 @@ def said(capsys, *options):
         (None, "no such file"),
         (b"{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
-        (b"[1]", "a mapping is expected"),
-        (b"{}", "not the results of a comparison: 'arms' is missing"),
-        (json.dumps(DEMO).replace('"mean"', '"average"').encode(), "'mean' is missing"),
-        (json.dumps(DEMO | {"arms": "two"}).encode(), "not the results of a comparison"),
+        (b"[1]", "an object is expected"),
+        (b'{"schema": 1}', "has no 'name'"),
+        (json.dumps(DEMO).replace('"mean"', '"average"').encode(), "has no 'mean'"),
+        (json.dumps(DEMO | {"arms": "two"}).encode(), "arms: a str; an object is expected"),
     ],
 )
 def test_results_that_are_missing_or_broken_are_named(folder, tmp_path, capsys, content, message):
@@ -285,7 +288,53 @@ def test_only_a_former_site_is_replaced(folder, tmp_path, capsys):
     assert code == 2 and lines == [f"error: {tmp_path / 'none'}: no such folder"]
 
 
+# ---- documents -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clone(folder, tmp_path):
+    """A clone with two documents beside the results, one of which lies among them; the others are missing."""
+    root = tmp_path / "clone"
+    shutil.copytree(folder, root / "model_cards")
+    texts = {name: f"# {words}\n\nShort.\n" for name, words in DOCUMENTS.items()}
+    texts["README.md"] = (
+        "# First\n\n![seeds](model_cards/demo/cost_quality.png)\n\n<!-- verdicts -->\n| a |\n|---|\n"
+        "| [demo](model_cards/demo/report.md) |\n<!-- /verdicts -->\n\n<!-- run: sh -->\n```sh\nmake demo\n```\n\n"
+        "See [training](training/README.md#recipes), [results](model_cards/README.md) and [a file](Makefile).\n"
+    )
+    texts["training/README.md"] = "# Training\n\n## Recipes\n\n[Back](../README.md), [speed](../model_cards/speed/).\n"
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "Makefile").write_text("demo:\n")
+    return root
+
+
+def test_documents_are_pages_that_lead_to_results_and_to_each_other(clone, tmp_path):
+    site = tmp_path / "site"
+    build_site(clone / "model_cards", site, clone)
+    check_site(site)
+    first = Page(site / "docs" / "README.html")
+    links = [link["href"] for link in first.every("a")]
+    assert {"training/README.html#recipes", "../index.html", "../demo/report.html", "Makefile"} <= set(links)
+    assert first.every("img")[0]["src"] == "../demo/cost_quality.png" and len(first.every("table")) == 1
+    words = "".join(first.words)
+    assert "<!--" not in words and "make demo" in words
+    beside = Page(site / "docs" / "training" / "README.html").every("a")
+    assert {"../README.html", "../../speed/README.html"} <= {link["href"] for link in beside}
+    assert (site / "docs" / "Makefile").read_text() == "demo:\n" and not (site / "speed" / "index.html").exists()
+    assert "docs/README.html" in [link["href"] for link in Page(site / "index.html").every("a")]
+
+
+@pytest.mark.parametrize("target", ["gone.md", "training", "../outside.md", "tests/gone.py"])
+def test_a_document_that_leads_nowhere_is_named(clone, tmp_path, target):
+    (clone.parent / "outside.md").write_text("# Out\n")
+    (clone / "README.md").write_text(f"# First\n\n[there]({target})\n")
+    with pytest.raises(InputError, match=f"README.md: leads to {target}, which is not there"):
+        build_site(clone / "model_cards", tmp_path / "site", clone)
+
+
 @pytest.mark.slow
 def test_the_whole_site(tmp_path):
-    assert build_site(CARDS, tmp_path / "site") > 60
+    assert build_site(CARDS, tmp_path / "site", ROOT) > 60
     check_site(tmp_path / "site")

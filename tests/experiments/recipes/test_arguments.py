@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Recipes: what is read, what is converted, and what is refused with which words."""
 
+import dataclasses
 import resource
 import shlex
 
@@ -9,11 +10,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from hf_variants.experiments.checking import InputError, parse_overrides
-from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
-from hf_variants.experiments.recipes.programs import OneLineParser, one_line_errors
-from hf_variants.experiments.recipes.recipe import merge, read_yaml, recipe_from_dict, set_dotted
+from hf_variants.experiments.checking import InputError, Range, parse_overrides
+from hf_variants.experiments.recipes.flags import command, flags_as_recipe, help_of, recipe_flags
+from hf_variants.experiments.recipes.programs import TRACEBACK, OneLineParser, called, one_line_errors
+from hf_variants.experiments.recipes.recipe import SECTIONS, merge, read_yaml, recipe_from_dict, set_dotted
 from hf_variants.experiments.recipes.sections import TrainingArguments
+from hf_variants.experiments.recipes.shipped import COMPARISONS, RECIPES, find_file
+from tests.helpers.places import TRAINING
 
 GOOD = {"model": {"model_type": "minbert"}, "data": {"dataset": "builtin/pydoc"}, "training": {"max_steps": 3}}
 
@@ -103,7 +106,7 @@ def test_a_budget_on_the_command_line_replaces_that_of_the_file():
     given = parser.parse_args(["--max_epochs", "2"])
     training = recipe_from_dict(merge(GOOD, flags_as_recipe(given))).training
     assert training.max_epochs == 2 and training.max_steps is None
-    assert command("train.py", given).endswith("--max_epochs 2.0")
+    assert command("hf-variants train", given).endswith("--max_epochs 2.0")
     with pytest.raises(InputError, match="exactly one of"):
         recipe_from_dict(merge(GOOD, flags_as_recipe(parser.parse_args(["--max_epochs", "2", "--max_steps", "3"]))))
 
@@ -115,7 +118,7 @@ def test_the_command_that_makes_it_again_is_quoted():
     recipe_flags(parser)
     flags = ["--config", "a.yaml", "--output_dir", "out", "--overrides", "hidden_size=32,norm_position=pre"]
     given = [*flags, "--sample_prompts", "To be, or", "x", "--max_steps", "3"]
-    again = shlex.split(command("train.py", parser.parse_args(given)))
+    again = shlex.split(command(called(None, "train"), parser.parse_args(given)))
     assert again[:3] == ["accelerate", "launch", "training/train.py"]
     assert vars(parser.parse_args(again[3:])) == vars(parser.parse_args(given))
 
@@ -214,12 +217,52 @@ def test_too_little_memory_is_named(capsys, error):
     assert stop.value.code == 2 and written.startswith("error: not enough memory: ") and "frame" not in written
 
 
-def test_bugs_are_not_hidden():
+@pytest.mark.parametrize("error", [KeyError, TypeError, AttributeError, IndexError, ValueError])
+def test_bugs_are_not_hidden(error):
     @one_line_errors
     def main():
-        raise KeyError("a bug")
+        raise error("a bug")
 
-    with pytest.raises(KeyError):
+    with pytest.raises(error):
+        main()
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("1", True), ("0", False), ("", False)])
+def test_a_traceback_is_shown_on_demand_with_what_was_put_into_other_words(monkeypatch, capsys, asked, shown):
+    @one_line_errors
+    def main():
+        try:
+            {}["lost"]
+        except KeyError:
+            raise InputError("a line") from None
+
+    monkeypatch.setenv(TRACEBACK, asked)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    written = capsys.readouterr().err
+    assert stop.value.code == 2 and written.endswith("error: a line\n")
+    assert ("Traceback" in written) == shown and ("KeyError: 'lost'" in written) == shown
+
+
+@pytest.mark.parametrize(("module", "extra"), [("peft.tuners", "train"), ("plotly", "site")])
+def test_a_missing_extra_is_named(capsys, module, extra):
+    @one_line_errors
+    def main():
+        raise ModuleNotFoundError(name=module)
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    package = module.split(".")[0]
+    assert capsys.readouterr().err == f"error: {package} is not installed; pip install 'hf_variants[{extra}]'\n"
+    assert stop.value.code == 2
+
+
+def test_another_missing_module_is_no_extra():
+    @one_line_errors
+    def main():
+        raise ModuleNotFoundError(name="of_the_user")
+
+    with pytest.raises(ModuleNotFoundError):
         main()
 
 
@@ -230,3 +273,103 @@ def test_unknown_flags_are_one_line():
 
 def test_defaults_are_valid_but_for_what_must_be_given():
     assert TrainingArguments(max_steps=1).learning_rate == 1e-3
+
+
+# ---- ranges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "inside", "outside", "words"),
+    [
+        (Range(1), (1, 10**9), (0, float("nan")), "from 1 up"),
+        (Range(0, low_open=True), (1e-9,), (0, -1), "above 0"),
+        (Range(0, 1), (0, 1, 0.5), (-0.1, 1.1), "from 0 to 1"),
+        (Range(0, 1, low_open=True), (1,), (0,), "above 0 to 1"),
+        (Range(0, 1, high_open=True), (0, 0.999), (1,), "from 0 to below 1"),
+    ],
+)
+def test_ranges_hold_what_they_say(allowed, inside, outside, words):
+    assert all(value in allowed for value in inside) and not any(value in allowed for value in outside)
+    assert str(allowed) == words
+    with pytest.raises(InputError, match=f"a.b: .*; allowed: {words}"):
+        allowed.check("a.b", outside[0])
+
+
+def declared() -> list[tuple[str, dataclasses.Field]]:
+    return [(name, f) for name, cls in SECTIONS.items() for f in dataclasses.fields(cls) if f.metadata["allowed"]]
+
+
+@pytest.mark.parametrize(("section", "field"), declared(), ids=lambda value: getattr(value, "name", value))
+def test_a_declared_range_is_enforced_and_shown_by_help(section, field):
+    parser = OneLineParser()
+    recipe_flags(parser)
+    shown = " ".join(parser.format_help().split())
+    assert f"[{field.metadata['allowed']}" in " ".join(help_of(field).split()) and help_of(field)[:20] in shown
+    wrong = field.metadata["allowed"].low - 1
+    value = [wrong] if field.default_factory is not dataclasses.MISSING else wrong
+    with pytest.raises(InputError, match=rf"{section}.{field.name}: -?\d+(\.0)?; allowed: "):
+        recipe_from_dict(with_changes(**{section: {field.name: value}}))
+
+
+def test_a_program_s_number_is_held_to_its_range_which_help_shows():
+    parser = OneLineParser()
+    parser.add_number("--rounds", int, Range(1), "rounds", 21)
+    parser.add_number("--max_seconds", float, Range(0), "seconds")
+    assert vars(parser.parse_args([])) == {"rounds": 21, "max_seconds": None}
+    assert "rounds [from 1 up; default: 21]" in parser.format_help() and "[from 0 up]" in parser.format_help()
+    for flags, words in (
+        (["--rounds", "0"], "--rounds: 0; allowed: from 1"),
+        (["--max_seconds", "nan"], "nan; allowed"),
+    ):
+        with pytest.raises(InputError, match=words):
+            parser.parse_args(flags)
+
+
+def test_numbers_without_a_declared_range_are_few():
+    """A new number says what it may be, or is named here."""
+    numbers = {f.name for cls in SECTIONS.values() for f in dataclasses.fields(cls) if "int" in str(f.type)
+               or "float" in str(f.type)}  # fmt: skip
+    assert numbers - {f.name for _, f in declared()} == {"keep_layers"}  # its end is the model's to say
+
+
+def test_flags_of_one_name_are_spelled_with_either_line():
+    parser = OneLineParser()
+    recipe_flags(parser)
+    given = parser.parse_args(
+        ["--batch-size", "3", "--no-random_phase", "--language=a-b", "--any_of", "--join_splits", "false"]
+    )
+    assert vars(given) == {
+        "batch_size": 3,
+        "random_phase": False,
+        "language": "a-b",
+        "any_of": True,
+        "join_splits": False,
+    }
+    with pytest.raises(InputError, match="'maybe'; allowed: true, yes, 1, false, no, 0"):
+        parser.parse_args(["--any_of", "maybe"])
+
+
+# ---- by name -------------------------------------------------------------------------------------------------------
+
+
+def test_shipped_files_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_file("demo", TRAINING, RECIPES) == TRAINING / "recipes" / "demo.yaml"
+    assert find_file("demo", TRAINING, COMPARISONS) == TRAINING / "comparisons" / "demo.yaml"
+    for path in ("some/demo", "demo.yaml"):
+        assert str(find_file(path, TRAINING, RECIPES)) == path
+    (tmp_path / "demo").write_text("{}")
+    assert str(find_file("demo", TRAINING, RECIPES)) == "demo"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("minbert_pydocs", "did you mean minbert_pydoc"),
+        ("conv_vs_gpt", "one of the comparisons: hf-variants compare --config conv_vs_gpt"),
+        ("xyz", "hf-variants recipes"),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused_with_near_ones(name, words):
+    with pytest.raises(InputError, match=words):
+        find_file(name, TRAINING, RECIPES)

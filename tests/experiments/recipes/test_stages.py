@@ -1,16 +1,21 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """When a model grows: the recipe's `growth` section, and what makes a stage due."""
 
+import numpy as np
 import pytest
+from torch import nn
 
 from hf_variants.experiments.checking import InputError
-from hf_variants.experiments.engine.growing import Growing, GrowthState
+from hf_variants.experiments.engine.growing import Growing, GrowthState, StagedGrowing
 from hf_variants.experiments.recipes.recipe import recipe_from_dict
 from hf_variants.experiments.recipes.stages import GrowthArguments, Stage, starts
+from hf_variants.experiments.text.blocks import BlockOrder, PackedBlocks
+
+MODEL = nn.Linear(2, 2)  # none of its layers comes in gradually
 
 
-def growing(*stages: dict, total: int = 100, tokens_per_step: int = 10) -> Growing:
-    return Growing(GrowthArguments(list(stages)).parsed(), total, tokens_per_step, None, {})
+def growing(*stages: dict, total: int = 100, tokens_per_step: int = 10) -> StagedGrowing:
+    return StagedGrowing(GrowthArguments(list(stages)).parsed(), total, tokens_per_step, None, {})
 
 
 def deepen(**start) -> dict:
@@ -80,10 +85,11 @@ def test_a_stage_by_steps_is_due_from_its_step_on_and_once():
 
 def test_a_stage_by_flops_counts_what_was_trained():
     plan, state = growing(deepen(flops=100)), GrowthState()
-    for _ in range(9):
-        plan.saw_step(state, flops_per_token=1.1, tokens=10)
+    order = BlockOrder(PackedBlocks(np.arange(50), 5, "train"), batch_size=2, seed=0, random_phase=False)
+    for step in range(1, 10):
+        plan.saw_step(state, 1.1, order, step)
     assert state.flops == pytest.approx(99) and not plan.is_due(state, 9)
-    plan.saw_step(state, flops_per_token=1.1, tokens=10)
+    plan.saw_step(state, 1.1, order, 10)
     assert plan.is_due(state, 10) and state.stage_tokens == [100]
 
 
@@ -104,7 +110,14 @@ def test_a_plateau_that_never_comes_ends_at_the_latest_moment():
 
 def test_the_learning_rate_comes_back_linearly():
     plan = growing(deepen(fraction=0.25, rewarm_steps=4))
-    assert plan.rewarming(GrowthState(), 3) == 1.0
+    assert plan.before_step(MODEL, GrowthState(), 3) == 1.0
     grown = GrowthState(stage=1, since=25)
-    assert [plan.rewarming(grown, step) for step in (25, 26, 27, 28, 29)] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert growing(deepen(fraction=0.25)).rewarming(grown, 25) == 1.0
+    assert [plan.before_step(MODEL, grown, step) for step in (25, 26, 27, 28, 29)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert growing(deepen(fraction=0.25)).before_step(MODEL, grown, 25) == 1.0
+
+
+def test_where_nothing_grows_nothing_is_due_and_nothing_is_said():
+    nothing, state = Growing(), GrowthState()
+    nothing.saw_loss(state, 1.0)
+    assert nothing.before_step(MODEL, state, 3) == 1.0 and not nothing.is_due(state, 3)
+    assert nothing.about(state) == {} and state == GrowthState()

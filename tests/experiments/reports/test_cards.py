@@ -2,15 +2,15 @@
 """The report, the terminal's table and the model cards: right numbers, valid metadata, nothing unset rendered."""
 
 import ast
-import copy
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
 
-from hf_variants.experiments.reports.cards import architecture_file, model_card, validate_card
+from hf_variants.experiments.records import Answer, Classification, Floor, RunRecord
+from hf_variants.experiments.reports.cards import architecture_file, model_card, run_card, validate_card
 from hf_variants.experiments.reports.report import console_table, report_markdown
-from hf_variants.experiments.results.results import build_results
 from hf_variants.experiments.tables import flatten, markdown_table
 from tests.helpers import sample_comparison as sample
 
@@ -19,16 +19,25 @@ UNSET = re.compile(r"\b(None|null|nan|NaN|inf|Undefined)\b|\{\{|\{%")
 
 @pytest.fixture
 def results():
-    return build_results(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
+    return sample.built(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
 
 
 def single_run():
     record = sample.record("highway", 0)
-    del record["comparison"], record["arm"], record["data"]["unigram_entropy"]
+    del record["comparison"], record["data"]["unigram_entropy"]
+    record["arm"] = record["recipe"]["name"]
     record["data"]["license"] = None
     for mark in record["marks"]:
         del mark["test"]
     return record
+
+
+def card_of(record):
+    return run_card(RunRecord.from_json(record))
+
+
+def altered_arm(results, arm, **values):
+    return sample.altered(results, lambda content: content["arms"][arm].update(values))
 
 
 def metadata(card):
@@ -52,22 +61,22 @@ def test_markdown_table_escapes_bars():
 
 
 def test_nothing_unset_is_rendered(results):
-    bare = build_results(sample.comparison(), sample.records()[:1])
+    bare = sample.built(sample.comparison(), sample.records()[:1])
     texts = [report_markdown(results), report_markdown(bare), console_table(results), console_table(bare)]
-    texts += [model_card(results, arm) for arm in results["arms"]]
-    texts += [model_card(bare, "residual"), model_card(single_run())]
+    texts += [model_card(results, arm) for arm in results.arms]
+    texts += [model_card(bare, "residual"), card_of(single_run())]
     for text in texts:
         assert not UNSET.search(text), UNSET.search(text)
 
 
 def test_report_holds_every_view_the_verdicts_and_the_plots(results):
     report = report_markdown(results)
-    for sentence in results["verdicts"]:
+    for sentence in results.verdicts:
         assert f"* {sentence}\n" in report
-    for row in (row for rows in results["views"].values() for row in rows):
-        assert f"{row['difference']:+.3f} | {row['ci95'][0]:+.3f} to {row['ci95'][1]:+.3f}" in report
-    loss = results["arms"]["highway"]["metrics"]["test"]["loss"]
-    assert f"{loss['mean']:.3f} ± {loss['mean'] - loss['ci95'][0]:.3f}" in report
+    for row in (row for rows in results.views.values() for row in rows):
+        assert f"{row.difference:+.3f} | {row.ci95[0]:+.3f} to {row.ci95[1]:+.3f}" in report
+    loss = results.arms["highway"].metrics["test"]["loss"]
+    assert f"{loss.mean:.3f} ± {loss.mean - loss.ci95[0]:.3f}" in report
     assert "(loss_curves.png)" in report and "(cost_quality.png)" in report
     assert "diverged" in report and "public domain" in report and "sha256:22" in report
 
@@ -76,20 +85,30 @@ def test_a_card_has_the_verdicts_on_its_own_arm(results):
     of_highway = model_card(results, "highway")
     assert "highway is worse than residual by" in of_highway
     assert "between residual_wide and residual" not in of_highway and "residual_wide is" not in of_highway
-    assert all(text in model_card(results, "residual") for text in results["verdicts"])
+    assert all(text in model_card(results, "residual") for text in results.verdicts)
+
+
+def test_a_card_has_the_verdicts_on_its_arm_also_where_its_name_is_a_word_of_every_sentence():
+    about = sample.comparison() | {"parameter_matched": {"highway": "seeds"}}
+    about["arms"]["seeds"] = about["arms"].pop("residual_wide")
+    records = [r | {"arm": {"residual_wide": "seeds"}.get(r["arm"], r["arm"])} for r in sample.records()]
+    results = sample.built(about, records)
+    card = model_card(results, "seeds")
+    assert any(f"* {text}" in card for text in results.verdicts if "seeds and residual" in text)
+    assert "highway is worse than residual" in " ".join(results.verdicts)
+    assert "highway is worse than residual" not in card and "n=3 seeds" in card
 
 
 def test_batches_of_several_shapes_are_named_row_by_row(results):
-    changed = copy.deepcopy(results)
-    changed["arms"]["highway"]["inference_batch"] = [8, 128]
-    changed["arms"]["residual_wide"]["inference_batch"] = None
+    changed = altered_arm(results, "highway", inference_batch=[8, 128])
+    changed = altered_arm(changed, "residual_wide", inference_batch=None)
     table = report_markdown(changed)
     assert "inference (ms) |" in table and "(8 x 64) |" in table and "(8 x 128) |" in table
     assert "inference (ms, batch 8 x 64)" in report_markdown(results)
 
 
 def test_report_names_what_is_missing_and_left_out():
-    report = report_markdown(build_results(sample.comparison(), sample.records()[:-1]))
+    report = report_markdown(sample.built(sample.comparison(), sample.records()[:-1]))
     assert "residual_wide seed 2" in report
     assert "left out, no timing of a quiet run" in report
 
@@ -105,23 +124,24 @@ def test_only_arms_that_no_quiet_run_timed_are_said_to_be_measured_in_training(r
     assert "Speed was measured in a separate quiet run." in report_markdown(results)
     timing = sample.timing()
     timing["arms"]["highway"] = {"inference_ms": 9.0, "inference_batch": [8, 64], "peak_memory_mb": 512.0}
-    frozen = build_results(sample.comparison(), sample.records(), timing)
+    frozen = sample.built(sample.comparison(), sample.records(), timing)
     for text in (report_markdown(frozen), model_card(frozen, "residual")):
         assert "in a separate quiet run, but the tokens/s of highway during training, beside whatever" in text
     assert "busy" not in report_markdown(results)
     timing["arms"]["residual"]["train_step_ms_quartiles"] = [40.0, 80.0]
-    busy = report_markdown(build_results(sample.comparison(), sample.records(), timing))
+    busy = report_markdown(sample.built(sample.comparison(), sample.records(), timing))
     assert (
         "The machine was busy in that run: the middle half of the training steps of residual spans 0.80 times" in busy
     )
-    untimed = build_results(sample.comparison(), sample.records())
+    untimed = sample.built(sample.comparison(), sample.records())
     assert "Speed was measured during training, beside whatever else ran." in report_markdown(untimed)
 
 
 def test_the_floor_is_the_last_row_of_the_arms(results):
     assert "TF-IDF" not in report_markdown(results) + console_table(results)
     metrics = {"validation": {"loss": 9.0}, "test": {"loss": 1.23456}}
-    results["floor"] = {"metrics": metrics, "classification": {"curves": {}, "threshold": None}}
+    said = Classification(kind="binary", label_names=("no", "yes"))
+    results = replace(results, floor=Floor(fingerprint="", metrics=metrics, classification=said))
     for text in (report_markdown(results), model_card(results, "highway")):
         (table,) = (t for t in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE) if "inference (ms" in t)
         assert re.match(r"\| floor: TF-IDF \+ logistic regression \| - \| - \| 1.235 \| - ", table.splitlines()[-1])
@@ -138,11 +158,11 @@ def test_card_metadata(results):
     assert entry["dataset"] == {"name": "tiny_shakespeare", "type": "custom", "split": "test"}
     values = {metric["type"]: metric["value"] for metric in entry["metrics"]}
     # The published weights are the best seed's, and so is the value in the index.
-    assert values["loss"] == results["arms"]["highway"]["metrics"]["test"]["loss"]["per_seed"]["0"]
+    assert values["loss"] == results.arms["highway"].metrics["test"]["loss"].per_seed["0"]
 
 
 def test_a_hub_data_set_is_named_by_its_id(results):
-    results["data"]["hub_id"] = "user/name"
+    results = replace(results, data=replace(results.data, hub_id="user/name"))
     found = metadata(model_card(results, "highway"))
     assert found["datasets"] == ["user/name"]
     assert found["model-index"][0]["results"][0]["dataset"]["type"] == "user/name"
@@ -173,32 +193,32 @@ def test_a_card_shows_the_figures_that_lie_beside_it(results):
 
 def test_auto_classes_are_the_recorded_ones_or_those_of_the_table(results):
     assert "`AutoModel`, `AutoModelForMaskedLM`" in model_card(results, "highway")
-    row = results["arms"]["highway"]
-    row["config"] = {"model_type": "highway_bert", "auto_map": {"AutoConfig": "c.C", "AutoModel": "m.M"}}
-    card = model_card(results, "highway")
+    config = {"model_type": "highway_bert", "auto_map": {"AutoConfig": "c.C", "AutoModel": "m.M"}}
+    card = model_card(altered_arm(results, "highway", config=config), "highway")
     assert "loads through: `AutoModel`." in card and "custom_code" in metadata(card)["tags"]
-    row |= {"model_type": "bert", "config": {}}
-    card = model_card(results, "highway")
+    card = model_card(altered_arm(results, "highway", model_type="bert", config={}), "highway")
     assert "loads through" not in card and "custom_code" not in metadata(card)["tags"]
     assert "`bert` as transformers has it" in card and "Its code is in this repository" not in card
 
 
 def test_the_formula_has_the_configuration_s_numbers(results):
-    row = results["arms"]["highway"]
-    row["hyperparameters"]["model"]["overrides"] |= {
-        "num_attention_heads": 4,
-        "gate_bias": -3.0,
-        "gate_input": "normed",
-    }
-    card = model_card(results, "highway")
+    changes = {"num_attention_heads": 4, "gate_bias": -3.0, "gate_input": "normed"}
+    card = model_card(with_model(results, "highway", overrides=changes), "highway")
     assert "T = sigmoid(W_T LN(x) + b_T)        96 values, one per feature; b_T starts at -3" in card
-    row["hyperparameters"]["model"]["overrides"]["hidden_size"] = 97  # no such model
-    assert "sigmoid" not in model_card(results, "highway")
+    no_such_model = with_model(results, "highway", overrides={"hidden_size": 97})
+    assert "sigmoid" not in model_card(no_such_model, "highway")
+
+
+def with_model(results, arm, overrides=None, **values):
+    def change(content):
+        model = content["arms"][arm]["hyperparameters"]["model"]
+        model |= values | {"overrides": model["overrides"] | (overrides or {})}
+
+    return sample.altered(results, change)
 
 
 def pretrained(results, source):
-    results["arms"]["residual"]["hyperparameters"]["model"] |= {"pretrained": True, "name_or_path": source}
-    return metadata(model_card(results, "residual"))
+    return metadata(model_card(with_model(results, "residual", pretrained=True, name_or_path=source), "residual"))
 
 
 def test_pretrained_weights_are_named_with_their_licence(results):
@@ -215,17 +235,17 @@ def test_pretrained_weights_are_named_with_their_licence(results):
 
 def test_card_of_a_single_run():
     record = single_run()
-    card = model_card(record)
+    card = card_of(record)
     assert metadata(card)["model-index"][0]["name"] == "highway_vs_residual"
     assert "training/train.py --config training/recipes/highway_vs_residual.yaml" in card
     assert "`0123abc`" in card and "not stated" in card and "One seed" in card
     assert "comparison *" not in card
     command = "accelerate launch training/train.py --config mine.yaml"
-    assert f"```sh\n{command}\n```" in model_card({**record, "command": command})
+    assert f"```sh\n{command}\n```" in card_of({**record, "command": command})
 
 
 def test_card_of_a_causal_language_model():
-    results = build_results(sample.comparison(), sample.causal_records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.causal_records(), sample.timing())
     card = model_card(results, "highway")
     found = metadata(card)
     assert found["pipeline_tag"] == "text-generation"
@@ -244,7 +264,7 @@ def test_card_of_a_causal_language_model():
 
 
 def test_tables_of_a_causal_comparison_have_units():
-    results = build_results(sample.comparison(), sample.causal_records(), sample.timing())
+    results = sample.built(sample.comparison(), sample.causal_records(), sample.timing())
     report = report_markdown(results)
     assert "| test loss (nats per token) ± 95 % CI | bits per byte ± 95 % CI | perplexity ± 95 % CI |" in report
     assert "exact match ± 95 % CI" in report and "[samples.md](samples.md)" in report
@@ -252,18 +272,18 @@ def test_tables_of_a_causal_comparison_have_units():
 
 
 def test_the_example_fits_the_model_and_its_prompt_is_a_string():
-    results = build_results(sample.comparison(), sample.causal_records())
-    row = results["arms"]["highway"]
-    row["config"] = {"model_type": "conv_gpt", "num_attention_heads": 6, "max_position_embeddings": 12}
+    results = sample.built(sample.comparison(), sample.causal_records())
+    config = {"model_type": "conv_gpt", "num_attention_heads": 6, "max_position_embeddings": 12}
+    results = altered_arm(results, "highway", config=config)
     assert 'generate("To", max_new_tokens=6)' in model_card(results, "highway")
-    row["config"]["max_position_embeddings"] = 80
-    row["answers"]["examples"][0]["prompt"] = "`` `\n"
-    row["samples"] = [{"prompt": 'a "b" \\', "text": ""}]
-    block = code_blocks(model_card(results, "highway"))[0]
+    answers = replace(results.arms["highway"].answers, examples=(Answer(prompt="`` `\n", expected="", answer=""),))
+    changes = {"config": config | {"max_position_embeddings": 80}, "answers": answers.to_json()}
+    odd, empty = ([{"prompt": prompt, "text": ""}] for prompt in ('a "b" \\', ""))
+    block = code_blocks(model_card(altered_arm(results, "highway", **changes, samples=odd), "highway"))[0]
     ast.parse(block)
     assert 'generate("a \\"b\\" \\\\", max' in block
-    row["samples"][0]["prompt"] = ""
-    assert 'generate("The", max_new_tokens=40)' in model_card(results, "highway")
+    without = altered_arm(results, "highway", **changes, samples=empty)
+    assert 'generate("The", max_new_tokens=40)' in model_card(without, "highway")
 
 
 def test_report_says_which_marks_were_compared(results):
@@ -277,14 +297,14 @@ def test_report_says_which_marks_were_compared(results):
 def test_custom_objective_claims_no_pipeline():
     record = single_run()
     record["recipe"]["objective"] = {"objective": "mine.py:Mine"}
-    card = model_card(record)
+    card = card_of(record)
     assert "pipeline_tag" not in metadata(card)
     about, use = card.split("## Training data")[0].lower().split("## use")
     assert "masked" not in about + use.split("it also loads through")[0]
 
 
 def test_same_results_same_texts(results):
-    again = build_results(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
+    again = sample.built(sample.comparison(), sample.records(), sample.timing(), sample.tuning())
     assert report_markdown(again) == report_markdown(results)
     assert model_card(again, "highway") == model_card(results, "highway")
 
@@ -314,7 +334,7 @@ def test_flatten_leaves_out_what_is_unset():
 
 @pytest.fixture
 def growing():
-    return build_results(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
+    return sample.built(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
 
 
 def test_report_and_cards_of_arms_that_grow(growing):
@@ -322,7 +342,7 @@ def test_report_and_cards_of_arms_that_grow(growing):
     for title in ("## Growth", "## Speed-up", "## Gradients by layer", "## Accuracy by chain length"):
         assert f"\n{title}\n" in report
     assert report.index("## Comparisons") < report.index("## Growth") < report.index("## Data")
-    cards = {arm: model_card(growing, arm) for arm in growing["arms"]}
+    cards = {arm: model_card(growing, arm) for arm in growing.arms}
     assert "### How it grew" in cards["stack"] and "| stack | 1 | 500 k | deepen (stack, copy) |" in cards["stack"]
     assert "| diverge | 1 |" not in cards["stack"] and "### How it grew" not in cards["scratch"]
     assert "growth.stage_1.operation | deepen" in cards["stack"]
@@ -337,5 +357,5 @@ def test_nothing_of_growth_where_nothing_grows(results):
 
 
 def test_card_of_a_single_run_that_grew():
-    card = model_card(sample.growth_record("diverge", 0))
+    card = card_of(sample.growth_record("diverge", 0))
     assert "| diverge | 2 | 2.0 M | diverge | 12 | 6 → 12 |" in card and not UNSET.search(card)

@@ -8,7 +8,6 @@ import pytest
 
 from hf_variants.experiments.reports.cards import model_card
 from hf_variants.experiments.reports.report import console_table, report_markdown
-from hf_variants.experiments.results.results import build_results
 from tests.helpers import sample_comparison as sample
 
 
@@ -23,7 +22,7 @@ def single_marks() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def results():
-    return build_results(sample.comparison(), single_marks(), sample.timing())
+    return sample.built(sample.comparison(), single_marks(), sample.timing())
 
 
 def cells(text: str, arm: str) -> list[str]:
@@ -34,16 +33,16 @@ def cells(text: str, arm: str) -> list[str]:
 
 
 def test_cost_is_tokens_times_the_quiet_seconds_per_token(results):
-    assert results["views"]["equal_time"] == []
-    assert results["arms"]["residual"]["quiet_seconds"] == pytest.approx(4e6 * 1.2e-5)
-    assert results["arms"]["highway"]["quiet_seconds"] == pytest.approx(4e6 * 1.5e-5)
-    score = {arm: f"{row['metrics']['test']['loss']['mean']:.3f}" for arm, row in results["arms"].items()}
+    assert results.views["equal_time"] == ()
+    assert results.arms["residual"].quiet_seconds == pytest.approx(4e6 * 1.2e-5)
+    assert results.arms["highway"].quiet_seconds == pytest.approx(4e6 * 1.5e-5)
+    score = {arm: f"{results.summary(arm).mean:.3f}" for arm in results.arms}
     sentence = (
         "No verdict at equal training time between highway and residual: training took 1.25 times as long (60.0 s "
         f"against 48.0 s, at the speed of the quiet run), for a test loss of {score['highway']} against "
         f"{score['residual']}."
     )
-    assert sentence in results["verdicts"] and sentence in model_card(results, "highway")
+    assert sentence in results.verdicts and sentence in model_card(results, "highway")
 
 
 def test_the_table_has_both_costs_and_the_score_of_every_arm(results):
@@ -51,8 +50,8 @@ def test_the_table_has_both_costs_and_the_score_of_every_arm(results):
     assert cells(report, "highway")[:4] == ["60.0", "1.25", "300", "3.00"]
     assert cells(report, "residual")[:4] == ["48.0", "1.00", "100", "1.00"]
     assert re.search(r"\nhighway +60.0 +1.25 +300 +3.00 +", console_table(results))
-    loss = results["arms"]["highway"]["metrics"]["test"]["loss"]
-    assert cells(report, "highway")[4] == f"{loss['mean']:.3f} ± {loss['mean'] - loss['ci95'][0]:.3f}"
+    loss = results.summary("highway")
+    assert cells(report, "highway")[4] == f"{loss.mean:.3f} ± {loss.mean - loss.ci95[0]:.3f}"
     assert "left out, " in report
 
 
@@ -60,12 +59,12 @@ def test_costs_of_different_sources_are_not_divided():
     """A frozen encoder has no speed from the quiet run."""
     timing = sample.timing()
     timing["arms"]["highway"] = {"inference_ms": 9.0, "inference_batch": [8, 64], "peak_memory_mb": 512.0}
-    results = build_results(sample.comparison(), single_marks(), timing)
-    assert results["arms"]["highway"]["quiet_seconds"] is None
+    results = sample.built(sample.comparison(), single_marks(), timing)
+    assert results.arms["highway"].quiet_seconds is None
     assert cells(report_markdown(results), "highway")[:4] == ["-", "-", "300", "3.00"]
-    (sentence,) = [s for s in results["verdicts"] if s.startswith("No verdict") and "highway" in s]
+    (sentence,) = [s for s in results.verdicts if s.startswith("No verdict") and "highway" in s]
     assert "took 3.00 times as long (300 s against 100 s, as the runs took beside whatever else ran)" in sentence
-    (other,) = [s for s in results["verdicts"] if s.startswith("No verdict") and "residual_wide" in s]
+    (other,) = [s for s in results.verdicts if s.startswith("No verdict") and "residual_wide" in s]
     assert "took 1.10 times as long" in other and "at the speed of the quiet run" in other
 
 
@@ -74,7 +73,7 @@ def test_nothing_is_said_where_arms_are_compared_at_equal_time():
         timing = sample.timing()
         for arm in timing["arms"].values():
             arm["seconds_per_token"] = 1.2e-5
-        results = build_results(sample.comparison(), records, timing)
-        assert results["views"]["equal_time"]
+        results = sample.built(sample.comparison(), records, timing)
+        assert results.views["equal_time"]
         assert "In place of a verdict" not in report_markdown(results)
-        assert not any(sentence.startswith("No verdict at equal") for sentence in results["verdicts"])
+        assert not any(sentence.startswith("No verdict at equal") for sentence in results.verdicts)

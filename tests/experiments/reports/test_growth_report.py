@@ -2,9 +2,11 @@
 """What reports say of growth: the right numbers in the right cells, in words that claim no more than they show."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from hf_variants.experiments.records import Receipt
 from hf_variants.experiments.reports.growth import (
     card_sections,
     jump_text,
@@ -12,14 +14,14 @@ from hf_variants.experiments.reports.growth import (
     report_sections,
     speedup_sentence,
 )
-from hf_variants.experiments.results.results import build_results
-from hf_variants.experiments.results.secondary import ratio_text, secondary_sentences
+from hf_variants.experiments.results.secondary import ratio_text
+from hf_variants.experiments.results.verdicts import answer_sentences, gradient_sentences
 from tests.helpers import sample_comparison as sample
 
 
 @pytest.fixture
 def results():
-    return build_results(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
+    return sample.built(sample.growth_comparison(), sample.growth_records(), sample.growth_timing())
 
 
 def table_rows(text, *cells):
@@ -44,21 +46,23 @@ def test_growth_table(results):
     assert "(growth.png)" in text and not table_rows(text, "scratch")
 
 
-def test_words_for_jumps_and_operations():
-    assert jump_text({"jump": 0.0, "jump_ci95": [0.0, 0.0]}) == "0"
-    assert jump_text({"jump": -2.5e-7, "jump_ci95": None}) == "-2.5e-07"
-    assert jump_text({"jump": 0.25, "jump_ci95": [0.2, 0.3]}) == "+0.250 ± 0.050"
-    assert jump_text({"jump": -0.25, "jump_ci95": None}) == "-0.250"
+def test_words_for_jumps_and_operations(results):
+    stage = results.arms["stack"].stages[0]
+    for jump, ci95, text in (
+        (0.0, (0.0, 0.0), "0"), (-2.5e-7, None, "-2.5e-07"), (0.25, (0.2, 0.3), "+0.250 ± 0.050"),
+        (-0.25, None, "-0.250"),
+    ):  # fmt: skip
+        assert jump_text(replace(stage, jump=jump, jump_ci95=ci95)) == text
     arguments = {"times": 2, "placement": "middle", "init": "gradual"}
-    receipt = {"operation": "deepen", "arguments": arguments, "lora": {"rank": 8, "alpha": 16}}
+    receipt = Receipt(operation="deepen", arguments=arguments, lora={"rank": 8, "alpha": 16})
     assert operation_text(receipt) == "deepen (middle, gradual), LoRA rank 8"
-    assert operation_text({}) == "-"
+    assert operation_text(Receipt()) == "-"
 
 
 def test_what_only_some_seeds_did_is_said():
     records = sample.growth_records()
     records[-1]["stages"] = [records[-1]["stages"][0] | {"tokens": 800_000}]
-    text = section(build_results(sample.growth_comparison(), records), "Growth")
+    text = section(sample.built(sample.growth_comparison(), records), "Growth")
     assert table_rows(text, "stack", "1")[0][2] == "600 k (500 k to 800 k)"
     assert table_rows(text, "stack", "2 (2 of 3 seeds)")
 
@@ -67,7 +71,7 @@ def test_a_receipt_that_says_nothing_is_dashes():
     record = sample.growth_record("stack", 0)
     for stage in record["stages"]:
         stage["receipt"] = {}
-    results = build_results(sample.growth_comparison(), [sample.growth_record("scratch", 0), record])
+    results = sample.built(sample.growth_comparison(), [sample.growth_record("scratch", 0), record])
     (row,) = table_rows(section(results, "Growth"), "stack", "1")
     assert row[3:5] == ["160,000", "160,000"]  # columns of dashes are left out
 
@@ -91,7 +95,7 @@ def test_bounds_and_omissions_are_said():
             for mark in record["marks"]:
                 mark["test"]["loss"] -= 1.0
     records = [record for record in records if (record["arm"], record["seed"]) != ("stack", 0)]
-    text = section(build_results(sample.growth_comparison(), records), "Speed-up")
+    text = section(sample.built(sample.growth_comparison(), records), "Speed-up")
     (row,) = table_rows(text, "diverge", "tokens")
     assert row[2] == "at most 1.0 M" and row[4] == "at least 4.00" and row[-1] == "at its first mark already"
     assert "* stack, seconds: left out, no timing of a quiet run for both arms." in text
@@ -110,9 +114,9 @@ def test_gradients_and_right_answers_are_among_the_verdicts():
     shares = {"scratch": (0.2, 0.3, 0.25), "diverge": (0.32, 0.41, 0.37), "stack": (0.2, 0.3, 0.25)}
     for record in records:
         record["marks"][-1]["test"]["exact_match"] = shares[record["arm"]][record["seed"]]
-    results = build_results(sample.growth_comparison(), records, sample.growth_timing())
-    found = secondary_sentences(results)
-    assert results["verdicts"][-len(found) :] == found
+    results = sample.built(sample.growth_comparison(), records, sample.growth_timing())
+    found = [sentence.text for sentence in (*answer_sentences(results), *gradient_sentences(results))]
+    assert list(results.verdicts[-len(found) :]) == found
     # one test: of stack nothing is left to be tested
     assert found[0] == (
         "diverge is better than scratch by 0.117 of all questions (95 % CI 0.102 to 0.131) in exact answers on test; "
@@ -132,23 +136,23 @@ def test_accuracy_by_number_of_equations(results):
     text = section(results, "Accuracy by chain length")
     assert [row[0] for row in table_rows(text)[2:]] == ["1", "2", "10"]
     (row,) = table_rows(text, "10")
-    low, high = results["arms"]["diverge"]["answers_by_equations"]["10"]["ci95"]
+    low, high = results.arms["diverge"].answers_by_equations["10"].ci95
     assert row[1] == "50" and row[3] == f"0.380 ({low:.3f} to {high:.3f})"
     for arm in ("scratch", "stack"):
-        del results["arms"][arm]["answers_by_equations"]["10"]
+        results = sample.altered(results, lambda c, arm=arm: c["arms"][arm]["answers_by_equations"].pop("10"))
     assert table_rows(section(results, "Accuracy by chain length"), "10")[0][2::2] == ["-", "-"]
 
 
 def test_sections_are_there_only_with_what_they_show(results):
-    assert report_sections(build_results(sample.comparison(), sample.records(), sample.timing())) == []
+    assert report_sections(sample.built(sample.comparison(), sample.records(), sample.timing())) == []
     records = sample.growth_records()
     for record in records:
         del record["answers"]
         for point in record["curve"]:
             del point["layer_grad_norms"]
-    report = "\n".join(report_sections(build_results(sample.growth_comparison(), records)))
+    report = "\n".join(report_sections(sample.built(sample.growth_comparison(), records)))
     assert "## Growth" in report and "Gradients" not in report and "chain length" not in report
     assert card_sections(results, "scratch") == []
     assert "merged" not in "".join(card_sections(results, "diverge"))
-    results["arms"]["diverge"]["stages"][0]["receipt"]["lora"] = {"rank": 4}
+    results = sample.altered(results, lambda c: c["arms"]["diverge"]["stages"][0]["receipt"].update(lora={"rank": 4}))
     assert "merged" in "".join(card_sections(results, "diverge"))

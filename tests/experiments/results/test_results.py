@@ -8,10 +8,14 @@ import math
 import pytest
 
 from hf_variants.experiments.reports.report import report_markdown
-from hf_variants.experiments.results.results import build_results
 from hf_variants.experiments.results.views import VIEWS, _shared_cost
 from hf_variants.experiments.results.wording import describe_budget, short_count
 from tests.helpers import sample_comparison as sample
+
+
+def build_results(*inputs):
+    """results.json, as it is written."""
+    return sample.built(*inputs).to_json()
 
 
 @pytest.fixture
@@ -134,8 +138,8 @@ def test_it_is_said_which_part_of_a_split_was_evaluated(data, words):
     records = sample.records()
     for record in records:
         record["recipe"]["data"] = {"name": "tiny_shakespeare"} | data
-    results = build_results(sample.comparison(), records, sample.timing())
-    splits = results["data"]["splits"]
+    results = sample.built(sample.comparison(), records, sample.timing())
+    splits = results.data.splits
     assert [splits[name].get("evaluated") for name in ("train", "validation", "test")] == [None, words, words]
     assert (f"15,625 blocks, evaluated: {words}" in report_markdown(results)) == (words is not None)
 
@@ -284,7 +288,7 @@ def test_without_timing_the_time_view_says_why():
 def test_parameter_matched(results):
     rows = results["views"]["parameter_matched"]
     assert [(row["arm"], row["against"]) for row in rows] == [("highway", "residual_wide")]
-    comparison = sample.comparison() | {"parameter_matched": None}
+    comparison = sample.comparison() | {"parameter_matched": {}}
     rows = build_results(comparison, sample.records())["views"]["parameter_matched"]
     assert [(row["arm"], row["against"]) for row in rows] == [("residual_wide", "highway")]
     comparison["parameter_matched"] = {"highway": "residual"}

@@ -16,8 +16,8 @@ from hf_variants.experiments.results.significance import (
     mean_and_ci,
     paired_difference,
     verdict,
-    verdict_sentence,
 )
+from hf_variants.experiments.results.verdicts import verdict_sentence
 from hf_variants.experiments.results.wording import format_p
 
 

@@ -6,18 +6,18 @@ import math
 import pytest
 
 from hf_variants.experiments.results import speedup
-from hf_variants.experiments.results.results import build_results
+from hf_variants.experiments.results.contracts import Reach
 from hf_variants.experiments.results.speedup import AT_MOST, NOT_REACHED, REACHED, reach
 from tests.helpers import sample_comparison as sample
 
 
 def rows(records=None, comparison=None, timing=True):
-    results = build_results(
+    results = sample.built(
         comparison or sample.growth_comparison(),
         sample.growth_records() if records is None else records,
         sample.growth_timing() if timing else None,
     )
-    return {(row["arm"], row["cost"]): row for row in results["speedups"]}
+    return {(row["arm"], row["cost"]): row for row in results.to_json()["speedups"]}
 
 
 def with_losses(arm, losses, seeds=(0, 1, 2)):
@@ -32,8 +32,8 @@ def with_losses(arm, losses, seeds=(0, 1, 2)):
 
 def test_reach_is_log_linear_between_two_marks():
     found = reach([1.0, 4.0, 16.0], [3.0, 2.5, 2.1], 2.2)
-    assert found == (REACHED, pytest.approx(4.0 * 4.0**0.75), 0.0)
-    assert reach([1.0, 4.0], [3.0, 2.5], 2.5) == (REACHED, pytest.approx(4.0), 0.0)
+    assert (found.outcome, found.cost, found.gap) == (REACHED, pytest.approx(4.0 * 4.0**0.75), 0.0)
+    assert reach([1.0, 4.0], [3.0, 2.5], 2.5) == Reach(outcome=REACHED, cost=4.0, gap=0.0)
 
 
 def test_the_first_time_counts_where_losses_rise_again():
@@ -41,8 +41,9 @@ def test_the_first_time_counts_where_losses_rise_again():
 
 
 def test_nothing_is_extrapolated():
-    assert reach([1.0, 4.0], [2.0, 1.5], 2.0) == (AT_MOST, 1.0, 0.0)
-    assert reach([1.0, 4.0, 8.0], [3.0, 2.5, 2.7], 2.2) == (NOT_REACHED, None, pytest.approx(0.3))
+    assert reach([1.0, 4.0], [2.0, 1.5], 2.0) == Reach(outcome=AT_MOST, cost=1.0, gap=0.0)
+    found = reach([1.0, 4.0, 8.0], [3.0, 2.5, 2.7], 2.2)
+    assert (found.outcome, found.cost, found.gap) == (NOT_REACHED, None, pytest.approx(0.3))
 
 
 def test_speedup_is_the_geometric_mean_of_paired_ratios():
@@ -122,4 +123,4 @@ def test_what_cannot_be_read_says_why():
 
 
 def test_without_growth_there_is_no_speedup():
-    assert "speedups" not in build_results(sample.comparison(), sample.records(), sample.timing())
+    assert "speedups" not in sample.built(sample.comparison(), sample.records(), sample.timing()).to_json()

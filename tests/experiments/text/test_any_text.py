@@ -82,7 +82,7 @@ def write(folder: Path, suffix: str, content: bytes) -> Path:
 
 
 def documents(path: Path) -> list[str]:
-    return list(as_documents(read_rows(path, ["text"]), path.name, "train"))
+    return list(as_documents(read_rows(path, ["text"])))
 
 
 @pytest.mark.hunt

@@ -133,7 +133,7 @@ def test_questions_and_answers(tmp_path, suffix):
 
 def test_bad_questions_are_named(tmp_path):
     _write(tmp_path / "a.jsonl", '{"q": "x\\nAnswer: 2", "a": 3}')
-    with pytest.raises(InputError, match="row 0: the question contains a line that begins with 'Answer:'"):
+    with pytest.raises(InputError, match="a.jsonl: line 1: the question contains a line that begins with 'Answer:'"):
         load(tmp_path / "a.jsonl", question_column="q", answer_column="a")
     with pytest.raises(InputError, match="no column 'b'|with a field 'q' and 'b'"):
         load(tmp_path / "a.jsonl", question_column="q", answer_column="b")

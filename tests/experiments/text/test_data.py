@@ -252,20 +252,6 @@ def test_logits_of_predicted_tokens_alone_give_the_same_losses(tokenizer):
     assert list(in_training) == ["loss"] and torch.equal(in_training["loss"].detach(), found["loss"])
 
 
-def test_an_objective_of_ones_own(tokenizer, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "class Mine:\n    def __init__(self, arguments, tokenizer):\n        self.n = len(tokenizer)\n"
-    )
-    assert build_objective(ObjectiveArguments(objective=f"{tmp_path}/mine.py:Mine"), tokenizer).n == len(tokenizer)
-    for name, words in [
-        (f"{tmp_path}/mine.py:Other", "has no class Other"),
-        ("x.py:A", "no such file"),
-        ("mlm", "allowed: masked_lm"),
-    ]:
-        with pytest.raises(InputError, match=words):
-            build_objective(ObjectiveArguments(objective=name), tokenizer)
-
-
 # ---- schedule ------------------------------------------------------------------------------------------------------
 
 

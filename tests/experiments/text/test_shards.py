@@ -146,7 +146,7 @@ def test_a_connection_that_is_lost_is_one_line(error):
             yield {"text": ["a"] * batch_size}
             raise error
 
-    rows = sources.hub_rows(Table(), ["text"], "data: someone/something (train)")
+    rows = iter(sources.hub_rows(Table(), ["text"], "data: someone/something (train)"))
     assert next(rows) == ("a",)
     with pytest.raises(InputError, match=r"something \(train\): could not be read \(\w+: \w+ \w+\); the same"):
         list(rows)

@@ -15,7 +15,6 @@ from hf_variants.experiments.text import sources as corpora
 from hf_variants.experiments.text.corpora import load_corpus
 from hf_variants.experiments.text.shards import open_shards
 from hf_variants.experiments.text.split_files import SPLITS, split_files, split_shards
-from hf_variants.experiments.text.streams import stream_corpus
 
 
 def sentences(split: str, count: int = 40) -> list[dict]:
@@ -37,12 +36,10 @@ def write(folder: Path, *names: str) -> Path:
 
 
 def texts_of(name: str) -> dict[str, dict[str, list[str]]]:
-    """The texts of each split by reader: into memory, as a stream, in shards, and as labelled examples."""
-    data = DataArguments(dataset=name)
-    streamed, sharded = stream_corpus(data), open_shards(DataArguments(dataset=name, held_out_documents=2))
+    """The texts of each split by reader: into memory, in shards, and as labelled examples."""
+    data, sharded = DataArguments(dataset=name), open_shards(DataArguments(dataset=name, held_out_documents=2))
     return {
         "memory": load_corpus(data).splits,
-        "stream": {split: list(documents()) for split, documents in streamed.splits.items()},
         "shards": {split: list(sharded.documents(split)) for split in sharded.splits},
         "labelled": {split: part.texts for split, part in load_labelled(data, LabelArguments()).splits.items()},
     }
@@ -118,7 +115,7 @@ def test_shards_are_one_split_for_texts_and_too_many_files_for_labels(tmp_path):
 # ---- a test split of the source's own ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reader", ["memory", "stream", "shards", "labelled"])
+@pytest.mark.parametrize("reader", ["memory", "shards", "labelled"])
 def test_nothing_of_train_is_lost_where_the_source_has_train_and_test(tmp_path, reader):
     write(tmp_path, "train.jsonl", "test.jsonl")
     found = texts_of(str(tmp_path))[reader]
@@ -131,13 +128,10 @@ def test_one_text_is_cut_into_train_and_validation_alone(tmp_path):
     (tmp_path / "train.txt").write_text("".join(f"line {n}\n" for n in range(100)))
     (tmp_path / "test.txt").write_text("of its own")
     data = DataArguments(dataset=str(tmp_path), split_fractions=[0.6, 0.2, 0.2])
-    for splits in (
-        load_corpus(data).splits,
-        {s: ["".join(map("".join, d()))] for s, d in stream_corpus(data).splits.items()},
-    ):
-        assert splits["train"][0] + splits["validation"][0] == (tmp_path / "train.txt").read_text()
-        assert len(splits["train"][0]) == round(0.75 * len((tmp_path / "train.txt").read_text()))
-        assert splits["test"] == ["of its own"]
+    splits = load_corpus(data).splits
+    assert splits["train"][0] + splits["validation"][0] == (tmp_path / "train.txt").read_text()
+    assert len(splits["train"][0]) == round(0.75 * len((tmp_path / "train.txt").read_text()))
+    assert splits["test"] == ["of its own"]
 
 
 # ---- the Hub -------------------------------------------------------------------------------------------------------

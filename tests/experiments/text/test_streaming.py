@@ -230,7 +230,7 @@ RUN = {"training.max_steps": 24, "training.budgets": [0.5, 1.0], "training.check
 
 def test_a_killed_run_ends_as_the_undisturbed_one(folders, tmp_path, monkeypatch):
     recipe = recipe_of(folders["shards"], RUN)
-    record = run_recipe(recipe, tmp_path / "a")
+    record = run_recipe(recipe, tmp_path / "a").to_json()
     opened, windows = [], streaming.BlockStream.windows
 
     def watched(self: Any, mark: Any) -> Any:
@@ -331,7 +331,7 @@ def test_what_a_stream_cannot_do_is_one_line(folders, changes, words):
 
 @pytest.mark.slow
 def test_memory_stays_flat_over_a_long_stream(tmp_path):
-    """README has the command for 2 GB."""
+    """training/README.md has the command for 2 GB."""
     program = PROGRAMS / "long_stream.py"
     size = os.environ.get("HF_VARIANTS_STREAM_GIGABYTES", "0.3")
     command = [sys.executable, str(program), "--gigabytes", size, "--folder", str(tmp_path)]

@@ -1,12 +1,11 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""A stream gives the documents that `load_corpus` holds, cut and shortened alike, and chunks that cut no word."""
+"""Documents are read anew for every pass, know where they stand, and are cut into chunks that cut no word."""
 
+import functools
 import json
 from pathlib import Path
-from typing import Any
 
 import datasets
-import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,152 +17,90 @@ from hf_variants.experiments.text import files as text_files
 from hf_variants.experiments.text import streams
 from hf_variants.experiments.text.cleaning import clean
 from hf_variants.experiments.text.corpora import fingerprint, load_corpus
-from hf_variants.experiments.text.split_files import SPLITS
-from hf_variants.experiments.text.streams import TextStream, TrainingText, chunks, pieces, stream_corpus, survey
+from hf_variants.experiments.text.streams import (
+    Documents,
+    TextStream,
+    TrainingText,
+    beginning,
+    chunks,
+    of_file,
+    pieces,
+    survey,
+)
 
 ROWS = [f"row {n} of the naïve table, {'long ' * (n % 7)}end" for n in range(90)]
 TEXT = "".join(f"line {n}: ünïcode\n" for n in range(200))
 
 
-def write(path: Path, rows: list[str]) -> None:
-    """The rows as a file of the kind that its name says; as one text where that has no rows."""
-    if path.suffix == ".jsonl":
-        path.write_text("\n".join(json.dumps({"text": row}) for row in rows))
-    elif path.suffix == ".parquet":
-        pandas.DataFrame({"text": rows}).to_parquet(path)
-    elif path.suffix == ".csv":
-        pandas.DataFrame({"text": rows}).to_csv(path, index=False)
-    else:
-        path.write_text("\n".join(rows))
+def write(path: Path, rows: list[str]) -> Path:
+    path.write_text("\n".join(json.dumps({"text": row}) for row in rows))
+    return path
 
 
-def sources(folder: Path) -> dict[str, str]:
-    """Data of every shape: one text, rows, folders with all splits or some."""
-    for name in ("rows.jsonl", "rows.csv", "rows.parquet"):
-        write(folder / name, ROWS)
-    (folder / "text.txt").write_text(TEXT)
-    for name, suffix, splits in [
-        ("texts", ".txt", SPLITS), ("tables", ".csv", SPLITS), ("no_test", ".jsonl", SPLITS[:2]),
-        ("own_test", ".parquet", ("train", "test")),
-    ]:  # fmt: skip
-        (folder / name).mkdir()
-        for number, split in enumerate(splits):
-            write(folder / name / f"{split}{suffix}", ROWS[number::3])
-    return {path.name: str(path) for path in folder.iterdir()}
+def texts(documents: Documents) -> list[str]:
+    return ["".join(pieces(document)) for document in documents()]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> dict[str, str]:
-    return sources(tmp_path_factory.mktemp("sources"))
+# ---- documents -----------------------------------------------------------------------------------------------------
 
 
-def texts(stream: TextStream, split: str) -> list[str]:
-    return ["".join(pieces(document)) for document in stream.documents(split)()]
-
-
-NAMES = ("rows.jsonl", "rows.csv", "rows.parquet", "text.txt", "texts", "tables", "no_test", "own_test")
-OPTIONS = ({}, {"join_splits": True}, {"data_fraction": 0.3}, {"split_fractions": [0.5, 0.3, 0.0]},
-           {"join_splits": True, "data_fraction": 0.21, "split_fractions": [0.6, 0.2, 0.2]})  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
-def test_a_stream_is_the_corpus(data, monkeypatch, name, options):
+@pytest.mark.parametrize("characters", [1, 49, 50, 51, 777, len(TEXT), 10**6])
+def test_the_beginning_of_a_long_text_ends_where_it_is_told_to(tmp_path, monkeypatch, characters):
     monkeypatch.setattr(text_files, "BLOCK", 50)
-    monkeypatch.setattr(text_files, "ROWS", 40)
-    check_stream(DataArguments(dataset=data[name], **options))
+    (tmp_path / "a.txt").write_text(TEXT)
+    part = functools.partial(beginning, functools.partial(of_file, tmp_path / "a.txt", ["text"]), characters)
+    for _ in range(2):  # every pass begins again
+        assert texts(part) == [TEXT[:characters]]
+    shorter = functools.partial(beginning, part, characters // 2 + 1)
+    assert texts(shorter) == [TEXT[:characters][: characters // 2 + 1]]
 
 
-@pytest.mark.parametrize("name", ["builtin/pydoc", "builtin/arithmetic"])
-def test_a_stream_of_what_is_built_in_is_the_corpus(name):
-    check_stream(DataArguments(dataset=name, data_fraction=0.3))
+def test_the_beginning_of_rows_cuts_the_last_one(tmp_path):
+    rows = functools.partial(of_file, write(tmp_path / "a.jsonl", ROWS), ["text"])
+    assert texts(functools.partial(beginning, rows, len(ROWS[0]) + 3)) == [ROWS[0], ROWS[1][:3]]
 
 
-def check_stream(arguments: DataArguments) -> None:
-    """Compares all splits with `load_corpus`, and the survey with the text."""
-    corpus, stream = load_corpus(arguments), stream_corpus(arguments)
-    assert list(stream.splits) == list(corpus.splits)
-    for split in corpus.splits:
-        for _ in range(2):  # every pass begins again
-            assert texts(stream, split) == corpus.splits[split]
-    found, train = survey(stream, "train"), corpus.splits["train"]
-    assert found.fingerprint == fingerprint({"train": train}) and found.documents == len(train)
-    assert (found.characters, found.bytes) == (sum(map(len, train)), len("".join(train).encode()))
-    assert found.alphabet == set("".join(train))
+def test_a_survey_counts_what_there_is(tmp_path):
+    path = write(tmp_path / "a.jsonl", ROWS)
+    found = survey(TextStream("a", {"train": functools.partial(of_file, path, ["text"])}), "train")
+    assert found.fingerprint == fingerprint({"train": ROWS}) and found.documents == len(ROWS)
+    assert (found.characters, found.bytes) == (sum(map(len, ROWS)), len("".join(ROWS).encode()))
+    assert found.alphabet == set("".join(ROWS))
 
 
-def test_as_few_rows_as_splits_are_joined_to_one_text(tmp_path):
-    write(tmp_path / "few.jsonl", ROWS[:3])
-    check_stream(DataArguments(dataset=str(tmp_path / "few.jsonl"), join_splits=True))
-
-
-def test_questions_with_answers_are_the_documents_of_the_corpus(tmp_path):
-    rows = [{"q": f"{n} + 1?", "a": n + 1} for n in range(30)]
-    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    arguments = DataArguments(dataset=str(tmp_path / "a.jsonl"), question_column="q", answer_column="a")
-    assert texts(stream_corpus(arguments), "train") == load_corpus(arguments).splits["train"]
-
-
-def on_hub(monkeypatch, **splits: list[str]) -> list[tuple]:
-    """Puts a data set in place of the Hub's; returns how it is then asked for."""
-    asked = []
-
-    def load_dataset(name: str, config: str | None, **options: Any) -> dict[str, Any]:
-        asked.append((name, config, options))
-        tables = {split: datasets.Dataset.from_dict({"text": rows, "n": rows}) for split, rows in splits.items()}
-        return {split: t.to_iterable_dataset() if options["streaming"] else t for split, t in tables.items()}
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return asked
-
-
-def test_a_data_set_of_the_hub_is_streamed(monkeypatch):
-    asked = on_hub(monkeypatch, train=ROWS, test=ROWS[:5])
-    arguments = DataArguments(dataset="someone/something", dataset_config="en", dataset_revision="v1")
-    stream = stream_corpus(arguments)
-    assert asked == [("someone/something", "en", {"revision": "v1", "streaming": True})]
-    corpus = load_corpus(arguments)
-    assert {split: texts(stream, split) for split in stream.splits} == corpus.splits and len(asked) == 2
-    with pytest.raises(InputError, match="someone/something .train.: no column 'body'; there are: text, n"):
-        stream_corpus(DataArguments(dataset="someone/something", text_column="body"))
-
-
-def test_a_stream_of_the_hub_without_declared_columns(monkeypatch):
-    table = datasets.IterableDataset.from_generator(lambda: iter([{"text": "a b"}, {"text": "c"}]))
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": table, "validation": table})
-    assert texts(stream_corpus(DataArguments(dataset="someone/something")), "train") == ["a b", "c"]
-
-
-def test_nothing_is_read_before_it_is_asked_for(tmp_path):
-    """Of a folder with its own splits not even the other files."""
-    for split in SPLITS:
-        write(tmp_path / f"{split}.jsonl", ROWS)
-    (tmp_path / "test.jsonl").write_bytes(b"\xff")
+def test_no_row_is_read_before_it_is_asked_for(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"text": "first"}\n{')
-    stream = stream_corpus(DataArguments(dataset=str(tmp_path)))
-    documents = iter(stream.documents("train")())
+    documents = of_file(tmp_path / "train.jsonl", ["text"])
     assert next(documents) == "first"
     with pytest.raises(InputError, match="train.jsonl: line 2"):
         next(documents)
-    assert texts(stream, "validation") == ROWS
 
 
-def test_missing_and_empty_splits_are_named(tmp_path):
-    write(tmp_path / "validation.txt", ROWS)
-    stream = stream_corpus(DataArguments(dataset=str(tmp_path), data_fraction=0.5))
-    with pytest.raises(InputError, match="has no train split; there are: validation"):
+def test_missing_and_empty_splits_are_named():
+    stream = TextStream("mine", {"validation": lambda: [" \n\u3000"]})
+    with pytest.raises(InputError, match="mine has no train split; there are: validation"):
         survey(stream, "train")
-    (tmp_path / "train.txt").write_text(" \n\u3000")
-    with pytest.raises(InputError, match="the train split is empty"):
-        survey(stream_corpus(DataArguments(dataset=str(tmp_path))), "train")
+    with pytest.raises(InputError, match="the validation split is empty"):
+        survey(stream, "validation")
 
 
-def test_half_a_surrogate_pair_is_named(tmp_path):
-    (tmp_path / "train.jsonl").write_text('{"text": "ok \\ud83d\\ude00"}\n{"text": "bad \\ud83d"}\n')
-    write(tmp_path / "validation.jsonl", ROWS)
-    stream = stream_corpus(DataArguments(dataset=str(tmp_path)))
-    with pytest.raises(InputError, match="train: row 1: half of a surrogate pair"):
-        survey(stream, "train")
+def test_a_bad_text_is_named_where_it_stands(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "ok \\ud83d\\ude00"}\n\n{"text": "bad \\ud83d"}\n')
+    with pytest.raises(InputError, match="a.jsonl: line 3: half of a surrogate pair"):
+        list(of_file(tmp_path / "a.jsonl", ["text"]))
+    (tmp_path / "b.jsonl").write_text('{"text": 3}\n')
+    with pytest.raises(InputError, match="b.jsonl: line 1: text is expected, found 3"):
+        list(of_file(tmp_path / "b.jsonl", ["text"]))
+    (tmp_path / "a.csv").write_text('q,a\nwhy,so\n"why\nAnswer:",so\n')
+    with pytest.raises(InputError, match=r"a.csv: row 2 \(1 is the first below the header\): the question contains"):
+        list(of_file(tmp_path / "a.csv", ["q", "a"]))
+
+
+def test_a_row_of_the_hub_is_named_where_it_stands(monkeypatch):
+    table = datasets.Dataset.from_dict({"text": ["a", None]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": table})
+    with pytest.raises(InputError, match=r"someone/something \(train\): row 1 \(0 is the first\): text is expected"):
+        load_corpus(DataArguments(dataset="someone/something"))
 
 
 # ---- chunks --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.text import files as text_files
-from hf_variants.experiments.text.files import read_pieces, read_rows
+from hf_variants.experiments.text.files import read_pieces, read_rows, table_rows
 
 TEXT = "naïve 日本 — end\r\nlast\n" * 3
 
@@ -46,7 +46,7 @@ def test_what_is_read_of_a_broken_file_before_it_breaks(tmp_path, monkeypatch):
     monkeypatch.setattr(text_files, "BLOCK", 40)
     lines = [json.dumps({"text": f"row {n}"}) for n in range(9)] + ["{"]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    rows = read_rows(tmp_path / "a.jsonl", ["text"])
+    rows = iter(read_rows(tmp_path / "a.jsonl", ["text"]))
     assert [next(rows)[0] for _ in range(9)] == [f"row {n}" for n in range(9)]
     with pytest.raises(InputError, match="a.jsonl: line 10: not a JSON object with a field 'text'"):
         next(rows)
@@ -86,3 +86,21 @@ def test_an_empty_table_still_needs_its_column(tmp_path):
     assert list(read_rows(tmp_path / "a.csv", ["text"])) == []
     with pytest.raises(InputError, match="no column 'body'"):
         list(read_rows(Path(tmp_path / "a.csv"), ["body"]))
+
+
+@pytest.mark.parametrize(("name", "place"), [
+    ("a.jsonl", "line 3"),
+    ("a.csv", "row 2 (1 is the first below the header)"),
+    ("a.parquet", "row 1 (0 is the first)"),
+])  # fmt: skip
+def test_a_row_knows_its_place_and_what_it_lacks(tmp_path, name, place):
+    table = pandas.DataFrame({"text": ["a", "b"], "n": ["1", "2"]})
+    if name == "a.jsonl":
+        (tmp_path / name).write_text('{"text": "a"}\n\n{"text": "b", "n": "2"}\n')
+    else:
+        getattr(table, f"to_{name[2:]}")(tmp_path / name, index=False)
+    rows = table_rows(tmp_path / name, ["n", "other", "text"], complete=False)
+    assert [values[1:] for values in rows] == [(None, "a"), (None, "b")]
+    assert rows.place == f"{tmp_path / name}: {place}" and rows.have == ["text", "n"]
+    with pytest.raises(InputError, match="other"):
+        list(table_rows(tmp_path / name, ["other"], complete=True))

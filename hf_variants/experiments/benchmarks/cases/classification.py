@@ -102,9 +102,9 @@ def minbert_bucketed() -> Sides:
                 assert_close(found, expected)
         ours.train(), bert.train()
 
-    work = [(ours, mine), (bert, padded)]
-    sides = [functools.partial(train, model, objective, _optimizer(model), epoch) for model, epoch in work]
-    return Sides(check, *sides)
+    ours_trains = functools.partial(train, ours, objective, _optimizer(ours), mine)
+    bert_trains = functools.partial(train, bert, objective, _optimizer(bert), padded)
+    return Sides(check, ours_trains, bert_trains)
 
 
 @case("frozen_features", "frozen encoder, features read once", "full training", target=1 / 5)

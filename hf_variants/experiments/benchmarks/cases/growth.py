@@ -56,8 +56,9 @@ def stage_sides(config: NanoGptConfig, rows: int, **lora: Any) -> Sides:
     growth.start_lora_stage(stage, **lora)
     ids = random_ids(config, rows, config.max_position_embeddings)
     arguments = TrainingArguments(max_steps=1, learning_rate=1e-4)
-    steps = [functools.partial(stage_step, model, build_optimizer(model, arguments), ids) for model in (stage, full)]
-    return Sides(functools.partial(assert_stage_trains_alike, stage, full, ids), *steps)
+    staged = functools.partial(stage_step, stage, build_optimizer(stage, arguments), ids)
+    whole = functools.partial(stage_step, full, build_optimizer(full, arguments), ids)
+    return Sides(functools.partial(assert_stage_trains_alike, stage, full, ids), staged, whole)
 
 
 def growing_config(hidden_size: int, layers: int) -> NanoGptConfig:

@@ -13,9 +13,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ....gru.configuration_bigru import BiGRUConfig
 from ....gru.modeling_bigru import BiGRUDirection, BiGRULayer, BiGRUModel, ReadingOrder
-from ..suite import DEVICE, Batch, Sides, assert_same, case, random_ids, trained, with_method
+from ..suite import DEVICE, Sides, TokenBatch, assert_same, case, random_ids, trained, with_method
 
-ROWS = 32
+BATCH_ROWS = 32
 
 
 def read_padding(direction: BiGRUDirection, hidden_states: torch.Tensor, order: ReadingOrder) -> torch.Tensor:
@@ -51,16 +51,16 @@ def packed_copy(model: BiGRUModel) -> BiGRUModel:
     return with_method(model, BiGRULayer, "forward", read_packed)
 
 
-def gru_batch(config: BiGRUConfig, rows: int, lengths: torch.Tensor) -> Batch:
+def gru_batch(config: BiGRUConfig, rows: int, lengths: torch.Tensor) -> TokenBatch:
     """Rows of the given lengths `(rows,)`, padded on the right to the longest, and a random gradient."""
     longest = int(lengths.max())
     mask = (torch.arange(longest) < lengths[:, None]).long().to(DEVICE)
     gradient = torch.randn(rows, longest, 2 * config.hidden_size, generator=torch.Generator().manual_seed(2))
-    return Batch({"input_ids": random_ids(config, rows, longest), "attention_mask": mask}, gradient.to(DEVICE))
+    return TokenBatch({"input_ids": random_ids(config, rows, longest), "attention_mask": mask}, gradient.to(DEVICE))
 
 
 def gru_sides(
-    copied: Callable[[BiGRUModel], BiGRUModel], shortest: int, longest: int, rows: int = ROWS, **sizes: int
+    copied: Callable[[BiGRUModel], BiGRUModel], shortest: int, longest: int, rows: int = BATCH_ROWS, **sizes: int
 ) -> Sides:
     """bigru and its copy with another way to read, on texts from `shortest` to `longest` tokens."""
     ours = BiGRUModel(BiGRUConfig(vocab_size=1000, **sizes)).to(DEVICE)
@@ -74,10 +74,10 @@ def _register() -> None:
     ways = {"padded": ("nn.GRU padded", padded_copy, 1.00), "packed": ("nn.GRU packed", packed_copy, 1.00)}
     for way, (reference, copied, target) in ways.items():
         build = functools.partial(gru_sides, copied, 16, 256)
-        case(f"bigru_{ROWS}x256_vs_{way}", "bigru", reference, target)(build)
+        case(f"bigru_{BATCH_ROWS}x256_vs_{way}", "bigru", reference, target)(build)
     # Nothing can be won here: what the order and the chunks cost.
     build = functools.partial(gru_sides, padded_copy, 256, 256)
-    case(f"bigru_{ROWS}x256_full", "bigru", "nn.GRU", target=1.05)(build)
+    case(f"bigru_{BATCH_ROWS}x256_full", "bigru", "nn.GRU", target=1.05)(build)
 
 
 _register()

@@ -20,13 +20,12 @@ from transformers import PreTrainedModel
 
 from ...engine.loop import Loop, Progress
 from ...engine.optimizer import build_optimizer
-from ...engine.prepared import Prepared, prepare
 from ...engine.record import read_metrics
 from ...engine.schedule import Phase
+from ...engine.setup import Setup, set_up
 from ...engine.steps import StepDataset
 from ...machine.processes import new_accelerator
-from ...models.build import build_config, build_model
-from ...recipes.recipe import Recipe, recipe_from_dict
+from ...recipes.recipe import recipe_from_dict
 from ..suite import DEVICE, DifferentError, Sides, assert_close, case
 
 CHECKED_STEPS = 5
@@ -54,15 +53,14 @@ MEDIUM = Size(hidden_size=128, layers=4, rows=8, length=128, steps=10)
 class Setting:
     """What both sides start from. Each takes a copy of the model."""
 
-    recipe: Recipe
-    prepared: Prepared
+    setup: Setup
     model: PreTrainedModel
     folder: tempfile.TemporaryDirectory  # removed with this object
 
     def dataset(self) -> StepDataset:
         """Batches by step, as our loop gets them."""
-        training = self.recipe.training
-        return StepDataset(self.prepared.order(training), self.prepared.objective, training.seed, 1, 0, 1)
+        schedule = self.setup.schedule
+        return StepDataset(schedule.order, self.setup.prepared.objective, schedule.training.seed, 1, 0, 1)
 
     def batches(self, steps: int) -> Batches:
         """Those of the first steps, on the device."""
@@ -82,12 +80,8 @@ def setting(size: Size) -> Setting:
         "training": {"max_steps": size.steps, "batch_size": size.rows, "learning_rate": LEARNING_RATE,
                      "warmup_steps": 0, "checkpoint_every": 0, "eval_every": 10**9},
     }  # fmt: skip
-    recipe = recipe_from_dict(content)
-    prepared = prepare(recipe)
-    config = build_config(recipe.model, prepared.tokenizer, size.length, {})
-    prepared = prepared.for_model(config)
-    model = build_model(recipe.model, config, prepared.objective.auto_class, prepared.tokenizer)
-    return Setting(recipe, prepared, model.to(DEVICE), tempfile.TemporaryDirectory())
+    setup = set_up(recipe_from_dict(content))
+    return Setting(setup, setup.new_model().to(DEVICE), tempfile.TemporaryDirectory())
 
 
 # ---- the loops -----------------------------------------------------------------------------------------------------
@@ -95,9 +89,9 @@ def setting(size: Size) -> Setting:
 
 def our_loop(setting: Setting, steps: int, log_every: int = 50) -> Loop:
     """Our loop on a copy of the model, about to train so many steps; no evaluations, no checkpoints."""
-    training = dataclasses.replace(setting.recipe.training, log_every=log_every)
+    training = dataclasses.replace(setting.setup.schedule.training, log_every=log_every)
     folder = Path(tempfile.mkdtemp(dir=setting.folder.name))
-    accelerator = new_accelerator(setting.recipe, folder)
+    accelerator = new_accelerator(setting.setup.recipe, folder)
     model = copy.deepcopy(setting.model)
     return Loop(accelerator, model, setting.dataset(), {}, training, [Phase("trunk", 0, steps)], folder)
 
@@ -121,7 +115,7 @@ def bare_loop(model: PreTrainedModel, optimizer: torch.optim.Optimizer, batches:
         optimizer.zero_grad()
 
 
-class Rows(torch.utils.data.Dataset):
+class TokenRows(torch.utils.data.Dataset):
     """The same batches as single examples, as Trainer wants them."""
 
     def __init__(self, batches: Batches) -> None:
@@ -136,7 +130,7 @@ class Rows(torch.utils.data.Dataset):
 
 def trainer(setting: Setting, steps: int, log_every: int = 50) -> transformers.Trainer:
     """transformers' Trainer on a copy of the model, about to train so many steps; as quiet as ours."""
-    training = setting.recipe.training
+    training = setting.setup.schedule.training
     arguments = transformers.TrainingArguments(
         output_dir=tempfile.mkdtemp(dir=setting.folder.name),
         max_steps=steps,
@@ -157,7 +151,9 @@ def trainer(setting: Setting, steps: int, log_every: int = 50) -> transformers.T
         disable_tqdm=True,
         seed=training.seed,
     )
-    found = transformers.Trainer(copy.deepcopy(setting.model), arguments, train_dataset=Rows(setting.batches(steps)))
+    found = transformers.Trainer(
+        copy.deepcopy(setting.model), arguments, train_dataset=TokenRows(setting.batches(steps))
+    )
     found.remove_callback(transformers.PrinterCallback)
     return found
 
@@ -176,7 +172,7 @@ def assert_same_as_bare(setting: Setting) -> None:
     """Raises DifferentError unless our loop and the bare one end with the same weights, and have trained."""
     ours, bare = our_loop(setting, CHECKED_STEPS), copy.deepcopy(setting.model)
     ours.run()
-    bare_loop(bare, build_optimizer(bare, setting.recipe.training), setting.batches(CHECKED_STEPS))
+    bare_loop(bare, build_optimizer(bare, setting.setup.schedule.training), setting.batches(CHECKED_STEPS))
     assert_same_weights(ours.plain_model, bare)
     if torch.equal(next(bare.parameters()), next(setting.model.parameters())):
         raise DifferentError("nothing was trained")
@@ -186,7 +182,7 @@ def bare_sides(size: Size) -> Sides:
     """Our loop and the bare one."""
     start = setting(size)
     model = copy.deepcopy(start.model)
-    optimizer = build_optimizer(model, start.recipe.training)
+    optimizer = build_optimizer(model, start.setup.schedule.training)
     reference = functools.partial(bare_loop, model, optimizer, start.batches(size.steps))
     ours = functools.partial(run_again, our_loop(start, size.steps))
     return Sides(functools.partial(assert_same_as_bare, start), ours, reference)

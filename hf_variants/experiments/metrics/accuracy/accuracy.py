@@ -15,7 +15,7 @@ class Accuracy(classes.ClassMetric):
 
     about = "Share of right decisions; for multi-label tasks per label, macro, and of examples with all labels right."
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`accuracy`; for a multi-label task per label, macro and subset."""
         label, found = examples.label, examples.decisions()
         if examples.task != classes.MULTI_LABEL:

@@ -19,7 +19,7 @@ class AveragePrecision(classes.ClassMetric):
     about = "Area under the precision-recall curve (AUC-PR) as average precision; of the positive class where binary."
     paper = "Davis and Goadrich, The relationship between precision-recall and ROC curves, ICML 2006"
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`average_precision`, or per label, macro and undefined; multi-class: each class against the rest."""
         if examples.task == classes.BINARY:
             return {"average_precision": float(average_precision_score(examples.label, examples.probability))}

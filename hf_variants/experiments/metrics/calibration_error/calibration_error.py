@@ -21,7 +21,7 @@ class CalibrationError(classes.ClassMetric):
     about = "Expected calibration error over bins of equal width (15), and the Brier score."
     paper = "Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017, arXiv:1706.04599"
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`calibration_error` and `brier`; for a multi-label task per label and macro."""
         label, probability = examples.label, examples.probability
         if examples.task == classes.BINARY:

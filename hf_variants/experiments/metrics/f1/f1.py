@@ -18,7 +18,7 @@ class F1(classes.ClassMetric):
     about = "F1 of the positive class (binary), per label, macro and, for multi-label tasks, micro."
     paper = "van Rijsbergen, Information Retrieval, 2nd edition, Butterworths 1979, chapter 7"
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`f1`, or per label, macro and undefined, and for a multi-label task micro."""
         label, found = examples.label, examples.decisions()
         if examples.task == classes.BINARY:

@@ -17,7 +17,7 @@ class Matthews(classes.ClassMetric):
     about = "Matthews' correlation coefficient (MCC, phi); for multi-class tasks the R_K of Gorodkin."
     paper = "Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient, 2004"
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`matthews`; for a multi-label task per label, macro and undefined."""
         label, found = examples.label, examples.decisions()
         if examples.task != classes.MULTI_LABEL:

@@ -17,7 +17,7 @@ class RocAuc(classes.ClassMetric):
     about = "Area under the receiver operating characteristic curve (ROC-AUC)."
     paper = "Hanley and McNeil, The meaning and use of the area under a ROC curve, Radiology 143(1), 1982"
 
-    def measure(self, examples: classes.Examples, bins: int) -> dict[str, float]:
+    def measure(self, examples: classes.ScoredExamples, bins: int) -> dict[str, float]:
         """`roc_auc`, or per label, macro and undefined; multi-class: each class against the rest."""
         if examples.task == classes.BINARY:
             return {"roc_auc": float(roc_auc_score(examples.label, examples.probability))}
