@@ -6,64 +6,30 @@ say. Counted twice: on the tokens that an arm reads in its whole budget, and on 
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
-from ..engine.prepared import PreparedStream, PreparedText
+from ..engine.prepared import Prepared, PreparedStream, PreparedText
 from ..engine.schedule import in_steps, total_steps
 from ..metrics.exact_match.exact_match import MARK, final_answer
 from ..models.ngrams import Corruption, NGrams, fill_in_losses
 from ..objectives.base import IGNORED
+from ..objectives.causal_lm import CausalLanguageModeling
 from ..objectives.masked_lm import MaskedLanguageModeling
 from ..recipes.recipe import Recipe
+from ..records import ConstantAnswer, NGramFloor
 from ..text.questions import as_question
 
 ORDERS = 5
-TRIGRAM = 3
 MOST_CANDIDATES = 4_000_000  # hidden tokens times vocabulary; of more, hidden tokens at even distances are taken
 
 
-@dataclass(frozen=True)
-class ConstantAnswer:
-    """The answer that is right most often in train, and how often it is in the questions that models are asked."""
-
-    answer: str
-    exact_match: float
-    questions: int
-
-
-@dataclass(frozen=True)
-class NGramFloor:
-    """Mean losses, in nats per token, of the n-gram models of orders 1, 2, … on the tokens that models are scored on.
-
-    Of a masked model's objective they are those of the hidden tokens, from both sides (`fill_in_losses`).
-    """
-
-    fingerprint: str  # of the data
-    split: str
-    sides: int  # 1 or 2
-    predicted: int  # tokens that were scored
-    tokens_seen: int  # that an arm reads in its whole budget, at most once each
-    tokens_whole: int | None  # of the train split; None where it is streamed
-    seen: tuple[float, ...]
-    whole: tuple[float, ...] | None
-    constant_answer: ConstantAnswer | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "NGramFloor":
-        """The floor that `to_json` wrote."""
-        seen, whole, answer = content["seen"], content["whole"], content["constant_answer"]
-        return cls(**content | {
-            "seen": tuple(seen),
-            "whole": None if whole is None else tuple(whole),
-            "constant_answer": None if answer is None else ConstantAnswer(**answer),
-        })  # fmt: skip
+def has_ngram_floor(prepared: Prepared, recipe: Recipe) -> TypeGuard[PreparedText]:
+    """Whether what is learned is what n-grams say: masked tokens, or each next one."""
+    if not isinstance(prepared, PreparedText) or recipe.model.overrides.get("prediction_horizon", 1) != 1:
+        return False
+    return isinstance(prepared.objective, MaskedLanguageModeling | CausalLanguageModeling)
 
 
 def ngram_floor(prepared: PreparedText, recipe: Recipe) -> NGramFloor:
@@ -132,4 +98,4 @@ def _constant_answer(prepared: PreparedText, recipe: Recipe, split: str) -> Cons
     counts = Counter(answer for answer in answers if answer is not None)
     best = max(counts, key=lambda answer: (counts[answer], answer))
     right = sum(final_answer(expected, marked) == best for _, expected in questions)
-    return ConstantAnswer(best, right / len(questions), len(questions))
+    return ConstantAnswer(answer=best, exact_match=right / len(questions), questions=len(questions))
