@@ -298,6 +298,34 @@ class Floor(Contract):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConstantAnswer(Contract):
+    """The answer that is right most often in train, and how often it is in the questions that models are asked."""
+
+    answer: str
+    exact_match: float
+    questions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NGramFloor(Contract):
+    """Mean losses, in nats per token, of the n-gram models of orders 1, 2, … on the tokens that models are scored on.
+
+    `seen` are counted on the tokens that an arm reads in its whole budget, `whole` on all of train, unless that is
+    streamed. Of a masked objective they are losses of the hidden tokens, seen from both sides.
+    """
+
+    fingerprint: str  # of the data
+    split: str
+    sides: int
+    predicted: int  # tokens that were scored
+    tokens_seen: int
+    tokens_whole: int | None
+    seen: tuple[float, ...]
+    whole: tuple[float, ...] | None
+    constant_answer: ConstantAnswer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pair(Contract):
     """Two classifiers of one seed on the same test examples; `runs` are the fingerprints of their recipes."""
 

@@ -7,13 +7,16 @@ import pytest
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.contract import plain
-from hf_variants.experiments.records import Floor, Mark, Pair, RunRecord, Timing, Trial
+from hf_variants.experiments.records import Floor, Mark, NGramFloor, Pair, RunRecord, Timing, Trial
 from hf_variants.experiments.results.contracts import NoSpeedup, Overview, Results, Test, read_results
 from tests.helpers.places import ROOT
 from tests.helpers.sample_comparison import record
 
 CARDS = ROOT / "model_cards"
 OTHERS = ("convex_hull.json", "analysis.json", "benchmark.json", "context_curve.json")  # not of a comparison's
+
+
+BESIDE = {"floor.json": Floor, "ngrams.json": NGramFloor, "timing.json": Timing}  # the records of runs
 
 
 def read(path):
@@ -23,8 +26,8 @@ def read(path):
         return read_results(content, str(path))
     if name == "pairs.json":
         return [Pair.from_json(pair, str(path)) for pair in content]
-    if name in ("floor.json", "timing.json"):
-        return (Floor if name == "floor.json" else Timing).from_json(content, str(path))
+    if name in BESIDE:
+        return BESIDE[name].from_json(content, str(path))
     return (Trial if name.startswith("tune-") else RunRecord).from_json(content, str(path))
 
 

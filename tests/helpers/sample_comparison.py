@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hf_variants.experiments.contract import AnyContract
-from hf_variants.experiments.records import Floor, Pair, RunRecord, Timing, Trial
+from hf_variants.experiments.records import Floor, NGramFloor, Pair, RunRecord, Timing, Trial
 from hf_variants.experiments.results.contracts import Overview, Results
 from hf_variants.experiments.results.overview import AboutCell, build_overview
 from hf_variants.experiments.results.results import Compared, build_results
@@ -111,6 +111,7 @@ def built(
     tuning: dict[str, Any] | None = None,
     floor: dict[str, Any] | None = None,
     pairs: list[dict[str, Any]] = (),
+    ngrams: NGramFloor | None = None,
 ) -> Results:
     """The results of a comparison whose arms are mappings with a description, from the content of its files."""
     arms = {arm: about.get("description", "") for arm, about in comparison["arms"].items()}
@@ -120,6 +121,7 @@ def built(
         None if timing is None else Timing.from_json(timing),
         None if tuning is None else {arm: [Trial.from_json(t) for t in trials] for arm, trials in tuning.items()},
         None if floor is None else Floor.from_json(floor),
+        ngrams,
         [Pair.from_json(pair) for pair in pairs],
     )
 

@@ -12,7 +12,7 @@ from .pairs import PAIRS
 COMPARISON = "comparison.json"  # in the folder of a comparison, or of a file with cells: its name
 REPORT = ("results.json", "report.md", "table.txt")
 FOLDERS = ("models", "runs", "tune")
-FLOOR_RECORD = "floor.json"
+FLOOR_RECORD, NGRAMS = "floor.json", "ngrams.json"
 
 
 def check_comparison(folder: Path, records: Path, names: Sequence[str], keep_in: Path | None) -> None:
@@ -23,7 +23,7 @@ def check_comparison(folder: Path, records: Path, names: Sequence[str], keep_in:
     if not any(folder.glob(f"*/*/*/{RECIPE}")) and not (own and is_inside):  # from before folders were marked
         claim_file(folder / COMPARISON, ("comparison",), *REPORT, *names, *FOLDERS)
     if not own and not (folder / COMPARISON).exists():
-        claim_file(records / "timing.json", (), FLOOR_RECORD, PAIRS)
+        claim_file(records / "timing.json", (), FLOOR_RECORD, NGRAMS, PAIRS)
     if keep_in is not None:
         others = () if records.resolve().is_relative_to(keep_in.resolve()) else ("records",)
         claim_file(keep_in / "results.json", ("schema", "name"), *REPORT, *names, *others)

@@ -32,7 +32,7 @@ from ..files import read_json, write_json
 from ..labelled.corpus import LabelledCorpus, skipped_rows
 from ..objectives.base import selected
 from ..recipes.recipe import SECTIONS, Recipe, recipe_from_dict
-from ..records import Floor, RunRecord, Settings, Timing, Trial
+from ..records import Floor, NGramFloor, RunRecord, Settings, Timing, Trial
 from ..reports.cards import architecture_file, model_card
 from ..reports.report import console_table, report_markdown
 from ..reports.samples import SAMPLES, has_written, samples_markdown
@@ -43,7 +43,8 @@ from ..results.wording import unsteady_note
 from .arm_timing import quiet_run
 from .comparison import Comparison
 from .floor import floor_record
-from .folder import FLOOR_RECORD, check_comparison, copy_present
+from .folder import FLOOR_RECORD, NGRAMS, check_comparison, copy_present
+from .ngram_floor import has_ngram_floor, ngram_floor
 from .pairs import PAIRS, read_pairs, update_pairs
 from .tuning import trial_recipes, with_choice
 
@@ -241,13 +242,15 @@ class Runner:
         return [f"{arm}-seed{seed}" for arm, seed in every if not self._record_path(arm, seed).exists()]
 
     def write_floor(self, say: Callable[[str], None] = print) -> None:
-        """The comparison's floor, where it has one and no record of it is there."""
-        path = self.records / FLOOR_RECORD
-        if not self.comparison.floor or path.exists():
-            return
-        say("the floor: TF-IDF and logistic regression")
-        recipe = self.final_recipe(self.comparison.baseline, self.comparison.seeds[0])
-        write_json(path, floor_record(self.prepared(recipe), recipe.objective.bootstrap_samples).to_json())
+        """The floors of which no record is there: n-grams of language models, another of classifiers if asked for."""
+        recipe = self.comparison.recipe(self.comparison.baseline, self.comparison.seeds[0])
+        path, counted = self.records / FLOOR_RECORD, self.records / NGRAMS
+        if self.comparison.floor and not path.exists():
+            say("the floor: TF-IDF and logistic regression")
+            write_json(path, floor_record(self.prepared(recipe), recipe.objective.bootstrap_samples).to_json())
+        if not counted.exists() and has_ngram_floor(prepared := self.prepared(recipe), recipe):
+            say("the floor: n-grams")
+            write_json(counted, ngram_floor(prepared, recipe).to_json())
 
     def time(self, say: Callable[[str], None] = print, again: bool = False) -> None:
         """The separate quiet run that all speed figures come from."""
@@ -267,9 +270,9 @@ class Runner:
 
     def results(self) -> Results:
         """Everything that the finished runs say. Raises InputError where they cannot be compared."""
-        own, timing, floor, pairs = (
+        own, timing, floor, ngrams, pairs = (
             self.comparison,
-            *(self.records / name for name in ("timing.json", FLOOR_RECORD, PAIRS)),
+            *(self.records / name for name in ("timing.json", FLOOR_RECORD, NGRAMS, PAIRS)),
         )
         try:
             return build_results(
@@ -278,6 +281,7 @@ class Runner:
                 read(Timing, timing) if timing.exists() else None,
                 self.trials(),
                 read(Floor, floor) if floor.exists() else None,
+                read(NGramFloor, ngrams) if ngrams.exists() else None,
                 read_pairs(pairs),
             )
         except ValueError as error:

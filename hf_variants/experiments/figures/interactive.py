@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ..results.contracts import Arm, Results
+from ..results.ngrams import reference_losses
 from .growth import growing_arms, through_growths
 from .plots import (
     COST_QUALITY,
@@ -115,9 +116,8 @@ def _curves_view(
     arms = [arm for arm in _arms(results) if arm[0] in clocks]
     for arm in arms:
         traces += [trace for part in parts for trace in part(results, arm, clocks[arm[0]])]
-    entropy = results.data.unigram_entropy
-    if entropy is not None and results.metric == "loss":
-        traces.append(_reference_trace(entropy, max(clocks[arm](row.tokens) for arm, row, *_ in arms)))
+    end = max(clocks[arm](row.tokens) for arm, row, *_ in arms)
+    traces += [_reference_trace(name, loss, end) for name, loss in reference_losses(results)]
     return _view(what, y_title, x_title, traces, from_zero=True)
 
 
@@ -207,10 +207,9 @@ def _interval_text(ci95: Sequence[float] | None) -> str:
     return "one seed, no interval" if ci95 is None else f"95 % CI {ci95[0]:.4f} to {ci95[1]:.4f}"
 
 
-def _reference_trace(entropy: float, end: float) -> go.Scatter:
-    name = f"unigram entropy ({entropy:.2f})"
+def _reference_trace(name: str, loss: float, end: float) -> go.Scatter:
     line = {"width": 1.2, "dash": "dash", "color": INK}
-    return go.Scatter(x=[0, end], y=[entropy] * 2, mode="lines", line=line, name=name, uid=name, hoverinfo="name+y")
+    return go.Scatter(x=[0, end], y=[loss] * 2, mode="lines", line=line, name=name, uid=name, hoverinfo="name+y")
 
 
 # ---- cost and quality ----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..results.contracts import CLASSIFICATION, ArmMark, Cell, Overview, Results, Summary, Test
+from ..results.ngrams import reference_losses
 from ..results.verdicts import challengers, main_test
 from ..results.views import timed_arm
 from ..results.wording import short_count
@@ -267,11 +268,8 @@ def _draw_costs(axis: Axes, results: Results, cost: Mapping[str, float]) -> None
 
 
 def _reference_line(axis: Axes, results: Results, label: bool) -> None:
-    entropy = results.data.unigram_entropy
-    if entropy is None or results.metric != "loss":
-        return
-    text = f"unigram entropy ({entropy:.2f})" if label else None
-    axis.axhline(entropy, color=INK, linestyle="--", linewidth=1.0, label=text, zorder=1)
+    for (name, loss), style in zip(reference_losses(results), ("--", ":"), strict=False):
+        axis.axhline(loss, color=INK, linestyle=style, linewidth=1.0, label=name if label else None, zorder=1)
 
 
 def tidy_axis(axis: Axes) -> None:

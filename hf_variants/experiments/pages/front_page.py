@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..reports.overview import cells_table, difference_text, flops_text
 from ..results.contracts import Cell, Overview, Results, Test
+from ..results.ngrams import cells_sentence, trigram_sentence
 from ..results.verdicts import answer_sentences, challengers, gradient_sentences, main_test
 from ..results.views import VIEWS
 from ..results.wording import OWN_BUDGET, summary_text, view_words
@@ -69,7 +70,11 @@ def front_page(entries: Sequence[Entry], sources: Sources) -> str:
 
 
 def _index_row(entry: Entry, results: AnyResults) -> list[str]:
-    return [f"[{entry.name}](#{entry.name})", results.question, "<br>".join(verdict_lines(results))]
+    return [
+        f"[{entry.name}](#{entry.name})",
+        results.question,
+        "<br>".join(_floor_lines(results) + verdict_lines(results)),
+    ]
 
 
 def verdict_lines(results: AnyResults) -> list[str]:
@@ -124,7 +129,7 @@ def _main_rows(results: AnyResults, view: str) -> list[tuple[str, Test]]:
 
 def _section(entry: Entry, results: AnyResults) -> str:
     has_cells = isinstance(results, Overview)
-    lines = verdict_lines(results) + ([] if has_cells else _beside(results))
+    lines = _floor_lines(results) + verdict_lines(results) + ([] if has_cells else _beside(results))
     parts = [f"## {entry.name}", results.question, "\n".join(f"* {line}" for line in lines), _missing(results)]
     if has_cells:
         parts += [cells_table(results.cells)]
@@ -133,6 +138,12 @@ def _section(entry: Entry, results: AnyResults) -> str:
     else:
         parts += [_arms_table(results), _about_arms(results), _links(entry.name, results.arms)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _floor_lines(results: AnyResults) -> list[str]:
+    """Where counting triples of tokens says more than the arms do."""
+    text = cells_sentence(results.cells) if isinstance(results, Overview) else trigram_sentence(results)
+    return [text] if text else []
 
 
 def _beside(results: Results) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ..reports.overview import difference_text
 from ..results.contracts import Overview, Results, Test
+from ..results.ngrams import above_trigram
 from ..results.significance import BETTER, NO_DIFFERENCE, WORSE
 from ..results.single_runs import SeededDifference, seeded_differences, worth_of_seeds
 from ..results.verdicts import main_test
@@ -41,8 +42,9 @@ def verdict_table(sources: Sources, folder: str) -> str:
         except NotMeasuredError:
             continue
         words = [_verdict(results, view, arm) for view in ("equal_tokens", "equal_time")]
+        words += [_reaching_the_trigram(results)]
         rows.append([f"[{results.question}]({folder}/{name}/report.md)", f"{arm} − {_baseline(results)}", *words])
-    header = ["question", "difference", "at equal tokens", "at equal time"]
+    header = ["question", "difference", "at equal tokens", "at equal time", "better than a trigram"]
     return markdown_table(header, rows).replace("--:", ":--")
 
 
@@ -59,6 +61,18 @@ def _verdict(results: Results | Overview, view: str, arm: str) -> str:
     metric = {"loss": "nats"}.get(results.metric, results.metric.replace("_", " "))
     own = " (own budgets)" if results.budget_unit == OWN_BUDGET else ""
     return f"{test.verdict}, {difference_text(test).partition(' (')[0]} {metric}{own}"
+
+
+def _reaching_the_trigram(results: Results | Overview) -> str:
+    """How many arms have learned more than counts of three tokens, of the cells in which all have."""
+    if isinstance(results, Overview):
+        known = {name: cell for name, cell in results.cells.items() if cell.ngrams is not None}
+        reached = [name for name, cell in known.items() if not above_trigram(cell)]
+        return f"all arms in {len(reached)} of {len(known)} cells" if known else DASH
+    if results.ngrams is None:
+        return DASH
+    reached = len(results.arms) - len(above_trigram(results))
+    return {0: "no arm", len(results.arms): "all arms"}.get(reached, f"{reached} of {len(results.arms)} arms")
 
 
 def _counted(tests: Sequence[Test | None]) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..figures.plots import COST_QUALITY, LOSS_CURVES
-from ..records import DataRecord, Settings, Timing, Trial
+from ..records import DataRecord, NGramFloor, Settings, Timing, Trial
 from ..results import costs as classification_costs
 from ..results.arms import QUIET_RUN
 from ..results.contracts import CAUSAL_LM, CLASSIFICATION, Arm, MarkCost, Results, Test
+from ..results.ngrams import NAMES as NGRAM_NAMES
 from ..results.views import NEAR_MARK, VIEWS
 from ..results.wording import (
     FLOOR_ARM,
@@ -195,6 +196,23 @@ def data_table(data: DataRecord) -> str:
     return plain_table("data", rows)
 
 
+def ngram_note(floor: NGramFloor) -> str:
+    """What the n-gram table holds."""
+    sides = "the hidden tokens, seen from both sides" if floor.sides == 2 else "the tokens that models are scored on"
+    return (
+        "Interpolated Kneser-Ney models, counted on the tokens that a run reads and on all of train. Mean loss in "
+        f"nats of {sides}, {number(floor.predicted)} of {floor.split}."
+    )
+
+
+def ngram_table(floor: NGramFloor) -> str:
+    """A row for each text that was counted, a column for each order."""
+    rows = [["the tokens of a run", number(floor.tokens_seen), *(f"{loss:.3f}" for loss in floor.seen)]]
+    if floor.whole is not None:
+        rows.append(["all of train", number(floor.tokens_whole), *(f"{loss:.3f}" for loss in floor.whole)])
+    return markdown_table(["counted on", "tokens", *NGRAM_NAMES[: len(floor.seen)]], rows)
+
+
 def _size(unit: str, value: Any) -> str:
     """A split's size in one unit, or what its labels are."""
     if unit == "label_shares":
@@ -236,6 +254,8 @@ def report_markdown(results: Results) -> str:
         sections += ["## Tuning", "On validation only, every arm by itself.", _tuning_table(results.tuning)]
     if results.tuned_in:
         sections += ["## Tuning", f"None here; every arm has the settings chosen in cell {results.tuned_in}."]
+    if results.ngrams is not None:
+        sections += ["## N-gram floor", ngram_note(results.ngrams), ngram_table(results.ngrams)]
     sections += ["## Data", data_table(results.data), "## Environment", environment_table(results)]
     return "\n\n".join(section for section in sections if section) + "\n"
 

@@ -13,6 +13,7 @@ from ..records import (
     Floor,
     Interval,
     Metrics,
+    NGramFloor,
     Pair,
     Receipt,
     Sample,
@@ -265,6 +266,7 @@ class Results(Head):
     tuning: Mapping[str, tuple[Trial, ...]] | None
     tuned_in: str | None = None
     floor: Floor | None = None
+    ngrams: NGramFloor | None = None
     pairs: tuple[Pair, ...] = ()
     data: DataRecord
     reading: Mapping[str, Settings | None] | None = None  # how labelled data was read
@@ -332,6 +334,7 @@ class Cell(Contract):
     results: str
     arms: Mapping[str, CellArm]
     floor: Metrics | None = None
+    ngrams: NGramFloor | None = None
     tests: tuple[Test, ...]
     omitted: tuple[Omitted, ...]
     verdict: str

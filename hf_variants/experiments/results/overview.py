@@ -60,6 +60,7 @@ def _cell(name: str, about: AboutCell, results: Results) -> Cell:
         results=f"{name}/results.json",
         arms={arm: _arm(results, arm) for arm in results.arms},
         floor=results.floor.metrics.get(results.split, {}) if results.floor is not None else None,
+        ngrams=results.ngrams,
         tests=_tests(results),
         omitted=tuple(row for view in VIEWS for row in results.views_omitted[view]),
         verdict="",

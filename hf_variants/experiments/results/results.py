@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..metrics import LOWER_IS_BETTER
-from ..records import DataRecord, Floor, Pair, RunRecord, Settings, Sizes, Timing, Trial
+from ..records import DataRecord, Floor, NGramFloor, Pair, RunRecord, Settings, Sizes, Timing, Trial
 from .arms import SPLITS, build_arm, numbers
 from .contracts import CAUSAL_LM, CLASSIFICATION, MASKED_LM, Head, MissingRun, Results
 from .speedup import build_speedups
@@ -51,6 +51,7 @@ def build_results(
     timing: Timing | None = None,
     tuning: Mapping[str, Sequence[Trial]] | None = None,
     floor: Floor | None = None,
+    ngrams: NGramFloor | None = None,
     pairs: Sequence[Pair] = (),
 ) -> Results:
     """Everything known about one comparison. Arms and seeds without a record are listed as missing.
@@ -60,8 +61,9 @@ def build_results(
     """
     runs = collect_runs(compared, records)
     first = next(iter(runs[compared.baseline].values()))
-    if floor is not None and floor.fingerprint != first.data.fingerprint:
-        raise ValueError("the floor was made from other data: its fingerprint differs")
+    for found in (floor, ngrams):
+        if found is not None and found.fingerprint != first.data.fingerprint:
+            raise ValueError("the floor was made from other data: its fingerprint differs")
     head = _head(compared, runs)
     views = build_views(head, runs, timing, _parameter_matches(compared))
     results = Results(
@@ -76,6 +78,7 @@ def build_results(
         tuning=None if tuning is None else {arm: tuple(trials) for arm, trials in tuning.items()},
         tuned_in=compared.tuned_in or None,
         floor=floor,
+        ngrams=ngrams,
         pairs=tuple(pairs),
         data=_data(first),
         reading=_reading(first),

@@ -1,16 +1,17 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """The sentences that the numbers of a comparison justify, made last. Each knows which arms it is about."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..tables import DASH
 from . import significance
 from .contracts import Cell, Results, Test
 from .costs import pairs_without_cost, ratio_of, seconds_of_both, seconds_text
+from .ngrams import cells_sentence, constant_sentence, trigram_sentence
 from .secondary import answer_tests, early_and_late, ratio_text
 from .significance import BETTER, EQUAL, EQUAL_IN_ONE, NO_DIFFERENCE, NO_VARIATION, ONE_SEED, WORSE
-from .wording import at, describe_budget, format_p, view_words
+from .wording import at, describe_budget, format_p, listed, view_words
 
 UNKNOWN = "nothing can be said"
 _WORDS = {ONE_SEED: "no verdict from one seed", NO_VARIATION: "no verdict, as seeds do not vary"}
@@ -27,11 +28,18 @@ class Sentence:
 def sentences_of(results: Results) -> list[Sentence]:
     """All that a comparison without cells says."""
     return [
+        *floor_sentences(results),
         *verdict_sentences(results),
         *cost_sentences(results),
         *answer_sentences(results),
         *gradient_sentences(results),
     ]
+
+
+def floor_sentences(results: Results) -> list[Sentence]:
+    """What counting says of the arms: first, for where it says more than they do, their differences mean little."""
+    arms = tuple(results.arms)
+    return [Sentence(text, arms) for text in (trigram_sentence(results), constant_sentence(results)) if text]
 
 
 def verdict_sentences(results: Results) -> list[Sentence]:
@@ -44,12 +52,14 @@ def verdict_sentences(results: Results) -> list[Sentence]:
 
 def short_verdict(results: Results) -> str:
     """The equal-token sentences, and those of any other view that comes to another conclusion for the same arms."""
-    chosen = []
+    chosen = [sentence.text for sentence in floor_sentences(results)]
+    said = len(chosen)
     for arm in results.arms:
         last = _last(results, arm)
         others = [row for row in _at_equal_cost(results, arm) if last and row.verdict != last[0].verdict]
         chosen += [_sentence(results, row) for row in (*last, *others)]
-    return " ".join(chosen) or "Nothing to compare yet: no other arm has a finished run."
+    chosen += ["Nothing to compare yet: no other arm has a finished run."] if len(chosen) == said else []
+    return " ".join(chosen)
 
 
 def _last(results: Results, arm: str) -> list[Test]:
@@ -197,8 +207,8 @@ def overall_verdict(cells: Mapping[str, Cell], missing: Sequence[str]) -> str:
     parts = [_over_cells(cells, arm) for arm in arms]
     if not parts:
         return "Nothing to compare yet: no cell has finished runs of the baseline and of another arm."
-    parts += [f"Not all runs are finished in {_listed(missing)}."] if missing else []
-    return " ".join(parts)
+    parts += [f"Not all runs are finished in {listed(missing)}."] if missing else []
+    return " ".join(filter(None, (cells_sentence(cells), *parts)))
 
 
 def _over_cells(cells: Mapping[str, Cell], arm: str) -> str:
@@ -229,8 +239,3 @@ def _counted(cells: Mapping[str, Cell], view: str, arm: str) -> str:
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last

@@ -2,7 +2,7 @@
 """Budgets, views, counts and p-values in words: each is said in one place."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..records import Interval
 from ..tables import DASH
@@ -70,6 +70,12 @@ def describe_budget(view: str, budget: float, unit: str = "tokens") -> str:
     if unit == OWN_BUDGET:
         return "the end of each arm's own budget"
     return f"{short_count(budget)} {unit}" + (" and matched parameters" if view == "parameter_matched" else "")
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def summary_text(summary: Summary | None, digits: int = 3) -> str:
