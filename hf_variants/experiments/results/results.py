@@ -61,9 +61,7 @@ def build_results(
     """
     runs = collect_runs(compared, records)
     first = next(iter(runs[compared.baseline].values()))
-    for found in (floor, ngrams):
-        if found is not None and found.fingerprint != first.data.fingerprint:
-            raise ValueError("the floor was made from other data: its fingerprint differs")
+    _check_floors(first.data, floor, ngrams)
     head = _head(compared, runs)
     views = build_views(head, runs, timing, _parameter_matches(compared))
     results = Results(
@@ -91,6 +89,11 @@ def build_results(
     results = dataclasses.replace(results, verdicts=verdicts, verdict=short_verdict(results))
     json.dumps(results.to_json(), allow_nan=False)  # refuses what is not finite
     return results
+
+
+def _check_floors(data: DataRecord, *floors: Floor | NGramFloor | None) -> None:
+    if any(floor is not None and floor.fingerprint != data.fingerprint for floor in floors):
+        raise ValueError("the floor was made from other data: its fingerprint differs")
 
 
 def collect_runs(compared: Compared, records: Iterable[RunRecord]) -> Runs:
