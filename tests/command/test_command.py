@@ -139,6 +139,14 @@ def test_without_the_extra_it_says_what_to_install():
     assert "error: accelerate is not installed; pip install 'hf_variants[train]'\n" in done.stderr
 
 
+@pytest.mark.parametrize("command_line", ["--help", "recipes", "show conv_vs_gpt"])
+def test_output_that_nobody_reads_ends_in_silence(command_line):
+    program = [sys.executable, "-m", "hf_variants_command", *command_line.split()]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b"" and running.wait() == 141
+
+
 def test_it_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "hf_variants_command", "--help"], cwd=ROOT, capture_output=True)
     assert done.returncode == 0 and b"new-variant" in done.stdout

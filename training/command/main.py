@@ -61,7 +61,13 @@ def help_text() -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command; ends the process."""
-    name, *given = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    open_package()
+    programs = importlib.import_module(f"{PACKAGE}.experiments.recipes.programs")
+    programs.one_line_errors(answer)(*(sys.argv[1:] if argv is None else argv))
+
+
+def answer(name: str = "--help", *given: str) -> int:
+    """What was asked for; returns the exit code."""
     if name in ("-h", "--help", "help"):
         print(help_text())
     elif name == "--version":
@@ -72,15 +78,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         near = difflib.get_close_matches(name, PROGRAMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(PROGRAMS)}"
         print(f"error: command line: '{name}'; {hint}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    return 0
 
 
 def run(name: str, arguments: list[str]) -> None:
-    """Runs a program; wrong input ends in one line."""
+    """Runs a program."""
     sys.argv = [f"hf-variants {name}", *arguments]  # what argparse calls the program
-    open_package()
-    programs = importlib.import_module(f"{PACKAGE}.experiments.recipes.programs")
-    programs.one_line_errors(start)(PROGRAMS[name], arguments)
+    start(PROGRAMS[name], arguments)
 
 
 def start(program: Program, arguments: list[str]) -> None:

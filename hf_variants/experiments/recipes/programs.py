@@ -80,6 +80,9 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
     def wrapped(*args: Any, **kwargs: Any) -> NoReturn:
         try:
             code = main(*args, **kwargs) or 0
+            sys.stdout.flush()
+        except BrokenPipeError:
+            code = nobody_reads()
         except StoppedError as stopped:
             code = _complain(str(stopped), stopped.code)
         except KeyboardInterrupt:
@@ -93,6 +96,12 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
         sys.exit(code)
 
     return wrapped
+
+
+def nobody_reads() -> int:
+    """The exit code of a program whose output is no longer read, as in `| head`: it ends in silence, as others do."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more when it ends
+    return 128 + 13  # what a shell reports of SIGPIPE
 
 
 def _in_one_line(error: Exception) -> str | None:
