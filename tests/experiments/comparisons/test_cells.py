@@ -146,7 +146,7 @@ def test_what_cannot_be_tuned_elsewhere_is_refused(tmp_path, changes, message):
 def test_every_cell_has_a_folder_and_its_records(finished):
     _, folder = finished
     for name, runs in (("short", RUNS), ("long", {"residual-seed0", "highway-seed0"})):
-        assert {path.stem for path in (folder / "records" / name).glob("*.json")} == runs | {"timing"}
+        assert {path.stem for path in (folder / "records" / name).glob("*.json")} == runs | {"timing", "ngrams"}
         for file in ("results.json", "report.md", "table.txt", "loss_curves.png", "models/highway/README.md"):
             assert (folder / name / file).stat().st_size > 0
     assert read(folder / "records" / "long" / "highway-seed0.json")["comparison"] == "pair/long"

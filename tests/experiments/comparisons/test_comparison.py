@@ -97,7 +97,7 @@ def copied(finished, tmp_path) -> tuple[Path, Path]:
 
 def test_every_run_leaves_a_record(finished):
     _, folder = finished
-    assert names(folder) == RUNS | TRIALS | {"timing"}
+    assert names(folder) == RUNS | TRIALS | {"timing", "ngrams"}
     record = read(folder / "records" / "highway-seed1.json")
     assert (record["arm"], record["seed"], record["comparison"]) == ("highway", 1, "pair")
     assert record["steps"] == 6 and record["model_type"] == "highway_bert"
@@ -170,7 +170,7 @@ def test_work_can_be_shared_by_arms_and_seeds(tmp_path, started, capsys):
     assert not (folder / "results.json").exists()
     assert run(file, folder, "--only", "report") == 2  # the baseline has no run yet
     assert run(file, folder) == 0
-    assert names(folder) == RUNS | {"timing"} and len(started) == 4
+    assert names(folder) == RUNS | {"timing", "ngrams"} and len(started) == 4
     assert (folder / "models" / "residual" / "README.md").exists()
 
 
