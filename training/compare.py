@@ -8,10 +8,13 @@ A file with cells has a folder per cell, and beside them a report over all of th
 """
 
 import argparse
+import os
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_variants.experiments.checking import InputError
+from hf_variants.experiments.checking import InputError, Range
 from hf_variants.experiments.recipes.flags import command, flags_as_recipe, recipe_flags
 from hf_variants.experiments.recipes.programs import OneLineParser, called, one_line_errors
 from hf_variants.experiments.recipes.shipped import COMPARISONS, find_file
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from hf_variants.experiments.comparisons.runner import Runner
 
 PROGRAMS = Path(__file__).parent
+LOOK = 2.0  # seconds between two looks at what others do
 USAGE = "%(prog)s [-h] --config COMPARISON --output_dir FOLDER [--FIELD VALUE …]"
 EXAMPLES = (
     "hf-variants compare --config demo --output_dir runs/demo",
@@ -41,6 +45,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--keep_in", type=Path, help="also copy report, results, plots, cards and records to this folder"
     )
+    about = "tune and run in so many processes, which share out what is to be done, the threads and the GPUs"
+    parser.add_number("--processes", int, Range(low=1), about)
+    parser.add_argument("--status", action="store_true", help="print what is done, and who is at what and how far")
     parser.add_argument("--time_again", action="store_true", help="repeat the timing although it has a record")
     recipe_flags(parser)
     options = parser.parse_args(argv)
@@ -63,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     import transformers
 
     from hf_variants.experiments.comparisons.cells import CellsRunner, load_cells
+    from hf_variants.experiments.comparisons.workers import is_worker
 
     transformers.utils.logging.disable_progress_bar()  # one line per saved file says nothing
     cells = load_cells(find_file(options.config, PROGRAMS, COMPARISONS), flags_as_recipe(options))
@@ -73,18 +81,76 @@ def main(argv: list[str] | None = None) -> None:
     arms = selected(options.arms, cells.arms(), "arms")
     seeds = selected(options.seeds, cells.seeds(), "seeds")
     every = CellsRunner(cells, options.output_dir, options.records)
+    if options.status:
+        print_status(every, names)
+        return
     every.check(names)
     every.check_folders(names, options.keep_in)
     every.mark(names)
     tell_skipped([every.runners[name] for name in names])
-    for name in names:
-        runner = every.runners[name]
-        own = runner.comparison
-        if name:
-            print(f"cell {name}")
-        work(runner, [a for a in arms if a in own.arms], [s for s in seeds if s in own.seeds], options.only)
-    if is_main_process():
-        finish_all(every, names, options)
+    if options.processes is None or is_worker():
+        work_on_all(every, names, arms, seeds, options.only)
+    else:
+        share_out(every, names, options, sys.argv[1:] if argv is None else argv)
+    if is_main_process() and not is_worker():
+        finish_alone(every, names, options)
+
+
+def print_status(every: "CellsRunner", names: list[str]) -> None:
+    """Prints every trial and run, and a summary."""
+    from hf_variants.experiments.comparisons.progress import summary, table, units
+
+    found = list(units(every, names))
+    print(f"{table(found)}\n\n{summary(found)}")
+
+
+def share_out(every: "CellsRunner", names: list[str], options: argparse.Namespace, arguments: list[str]) -> None:
+    """Has workers do the tuning and training, and shows how far they are."""
+    from hf_variants.experiments.comparisons.progress import Display, units
+    from hf_variants.experiments.comparisons.workers import run_workers
+
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError(f"--processes: {options.processes} in a launch of several processes; allowed: one process")
+    display = Display(options.processes)
+    program = [sys.executable, str(Path(__file__).resolve()), *arguments]
+    if options.only in (None, "tune", "run"):
+        folder = options.output_dir / "workers"
+        run_workers(program, options.processes, folder, lambda: display.show(list(units(every, names))), LOOK)
+
+
+def work_on_all(every: "CellsRunner", names: list[str], arms: list[str], seeds: list, only: str | None) -> None:
+    """Tuning and training of what no other process is at, again and again until there is nothing to wait for."""
+    while not all([work(every, names, name, arms, seeds, only) for name in names]):
+        time.sleep(LOOK)
+
+
+def work(
+    every: "CellsRunner", names: list[str], name: str, arms: list[str], seeds: list[int], only: str | None
+) -> bool:
+    """The same for one cell, once; returns whether nobody else is at any of it."""
+    runner = every.runners[name]
+    own = runner.comparison
+    arms, seeds = [arm for arm in arms if arm in own.arms], [seed for seed in seeds if seed in own.seeds]
+    tunes = only is None and (own.tuned_in or name) in names  # what runs need, now or in the next round
+
+    def say(text: str) -> None:
+        print(f"{name}: {text}" if name else text)
+
+    is_tuned = runner.tune(arms, say) if only in (None, "tune") else True
+    has_run = runner.run(arms, seeds, say, waits=tunes) if only in (None, "run") else True
+    return is_tuned and has_run
+
+
+def finish_alone(every: "CellsRunner", names: list[str], options: argparse.Namespace) -> None:
+    """Timing and reports, after any other process that is at them."""
+    from hf_variants.experiments.comparisons.leases import leased
+
+    while True:
+        with leased(options.output_dir / "report.lease") as mine:
+            if mine:
+                finish_all(every, names, options)
+                return
+        time.sleep(LOOK)
 
 
 def finish_all(every: "CellsRunner", names: list[str], options: argparse.Namespace) -> None:
@@ -125,14 +191,6 @@ def tell_skipped(runners: list["Runner"]) -> None:
     if is_main_process():
         for line in dict.fromkeys(line for runner in runners for line in runner.skipped()):
             print(line)
-
-
-def work(runner: "Runner", arms: list[str], seeds: list[int], only: str | None) -> None:
-    """Tuning and training."""
-    if only in (None, "tune"):
-        runner.tune(arms)
-    if only in (None, "run"):
-        runner.run(arms, seeds)
 
 
 def is_main_process() -> bool:

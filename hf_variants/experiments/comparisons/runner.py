@@ -5,12 +5,16 @@ A comparison file names a base recipe, the arms as changes to it, seeds, and per
 arm the same number of trials on validation. What is published is generated from the records alone.
 """
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from accelerate import PartialState
 from transformers import PreTrainedConfig
 
 from ...hub.export import changed_files, export_folder
@@ -30,6 +34,7 @@ from ..figures.growth import drawn_plots, plot_growing
 from ..figures.plots import COST_QUALITY, LOSS_CURVES, plot_cost_quality, plot_loss_curves
 from ..files import read_json, write_json
 from ..labelled.corpus import LabelledCorpus, skipped_rows
+from ..machine.processes import told
 from ..objectives.base import selected
 from ..recipes.recipe import SECTIONS, Recipe, recipe_from_dict
 from ..records import Floor, NGramFloor, RunRecord, Settings, Timing, Trial
@@ -44,10 +49,13 @@ from .arm_timing import quiet_run
 from .comparison import Comparison
 from .floor import floor_record
 from .folder import FLOOR_RECORD, NGRAMS, check_comparison, copy_present
+from .leases import holder, leased
 from .ngram_floor import has_ngram_floor, ngram_floor
 from .pairs import PAIRS, read_pairs, update_pairs
 from .tuning import trial_recipes, with_choice
 
+DIVERGED = "diverged.txt"  # in the folder of a run
+LEASE = ".lease"  # in place of the ending of a record that somebody is at
 _FOREIGN = "{}: is the record of another recipe or other data; move it away or use another --output_dir"
 
 
@@ -62,6 +70,7 @@ class Runner:
         self.records = records or folder / "records"
         self.tuned_by: Runner | None = None  # the cell that is tuned for this one
         self._prepared: dict[str, Prepared] = {}
+        self._began = time.time()
 
     def prepared(self, recipe: Recipe) -> Prepared:
         """Data and tokenizer of a recipe, shared by all runs that ask for the same."""
@@ -81,12 +90,12 @@ class Runner:
             config = self._check_recipe(self.comparison.recipe(arm, self.comparison.seeds[0]))
             horizons[arm] = prediction_horizon(config)
             trials = trial_recipes(self.comparison, arm) if self.comparison.tune is not None else []
-            paths = [self._trial_path(arm, number) for number in range(len(trials))]
+            paths = [self.trial_path(arm, number) for number in range(len(trials))]
             for path, (_, recipe) in zip(paths, trials, strict=True):
                 self._check_recipe(recipe)
                 self._is_done(path, recipe)
             for seed in self.comparison.seeds_of(arm) if self._is_tuned(arm) else ():
-                path = self._record_path(arm, seed)
+                path = self.record_path(arm, seed)
                 if path.exists():
                     self._is_done(path, self.final_recipe(arm, seed))
         if len(set(horizons.values())) > 1:
@@ -117,7 +126,7 @@ class Runner:
     def check_records(self) -> None:
         """`check` for who runs nothing: compares the records of runs with their recipes, without reading any data."""
         for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
-            path = self._record_path(arm, seed)
+            path = self.record_path(arm, seed)
             if path.exists():
                 _check_recorded_recipe(path, self.final_recipe(arm, seed))
 
@@ -126,26 +135,37 @@ class Runner:
         if self.tuned_by is not None:
             return self.tuned_by._is_tuned(arm)
         count = self.comparison.tune["trials"] if self.comparison.tune is not None else 0
-        return all(self._trial_path(arm, number).exists() for number in range(count))
+        return all(self.trial_path(arm, number).exists() for number in range(count))
 
-    def _trial_path(self, arm: str, number: int) -> Path:
+    def trial_path(self, arm: str, number: int) -> Path:
+        """The record of a trial."""
         return self.records / f"tune-{arm}-{number}.json"
 
-    def _record_path(self, arm: str, seed: int) -> Path:
+    def record_path(self, arm: str, seed: int) -> Path:
+        """The record of a compared run."""
         return self.records / f"{arm}-seed{seed}.json"
 
-    def tune(self, arms: list[str], say: Callable[[str], None] = print) -> None:
-        """Runs the trials that have no record yet."""
-        if self.comparison.tune is None:
-            return
-        for arm in arms:
+    def tune(self, arms: list[str], say: Callable[[str], None] = print) -> bool:
+        """Runs the trials that have no record yet and nobody else runs; returns whether all have their record."""
+        whole = True
+        for arm in arms if self.comparison.tune is not None else ():
             for number, (settings, recipe) in enumerate(trial_recipes(self.comparison, arm)):
-                self._trial(arm, number, settings, recipe, say)
+                path, trial = self.trial_path(arm, number), (arm, number, settings, recipe, say)
+                whole = self._alone(path, recipe, functools.partial(self._trial, path, *trial)) and whole
+        return whole
 
-    def _trial(self, arm: str, number: int, settings: Settings, recipe: Recipe, say: Callable[[str], None]) -> None:
-        path = self._trial_path(arm, number)
-        if self._is_done(path, recipe):
-            return
+    def _alone(self, path: Path, recipe: Recipe, work: Callable[[], None]) -> bool:
+        """Does what leads to a record unless it is there; returns False where another process is at it."""
+        if told(path.exists()):
+            return self._is_done(path, recipe)
+        with held_by_one(path.with_suffix(LEASE)) as mine:
+            if mine and not told(path.exists()):  # another one may just have finished
+                work()
+            return mine
+
+    def _trial(
+        self, path: Path, arm: str, number: int, settings: Settings, recipe: Recipe, say: Callable[[str], None]
+    ) -> None:
         say(f"tuning {arm}, trial {number}: {settings}")
         prepared = self.prepared(recipe)
         trial = Trial(
@@ -157,7 +177,7 @@ class Runner:
             validation_loss=None,
         )
         try:
-            record = run_recipe(recipe, self.folder / "tune" / arm / f"trial-{number}", prepared)
+            record = run_recipe(recipe, self.trial_folder(arm, number), prepared)
             found, selection = record.last.validation, record.selection
             if selection is not None:
                 value = selected(selection.metric, found, prepared.objective)
@@ -173,7 +193,7 @@ class Runner:
         if self.comparison.tune is None:
             return None
         count = self.comparison.tune["trials"]
-        paths = {arm: [self._trial_path(arm, number) for number in range(count)] for arm in self.comparison.arms}
+        paths = {arm: [self.trial_path(arm, number) for number in range(count)] for arm in self.comparison.arms}
         return {
             arm: with_choice([read(Trial, path) for path in every if path.exists()]) for arm, every in paths.items()
         }
@@ -199,21 +219,51 @@ class Runner:
         """The recipe of a compared run, tuned settings included."""
         return self.comparison.recipe(arm, seed, self.chosen(arm))
 
-    def run(self, arms: list[str], seeds: list[int], say: Callable[[str], None] = print) -> None:
-        """Runs what has no record yet, seed by seed, so that an early stop leaves whole pairs."""
+    def run(self, arms: list[str], seeds: list[int], say: Callable[[str], None] = print, waits: bool = False) -> bool:
+        """Runs what has no record yet and nobody else runs, seed by seed, so that an early stop leaves whole pairs.
+
+        Returns whether there is nothing to wait for: no run that another process is at, no arm that is being tuned; if
+        it `waits`, no arm that isn't tuned yet.
+        """
+        whole = True
         for seed, arm in itertools.product(seeds, arms):
             if seed not in self.comparison.seeds_of(arm):
                 continue
-            recipe, path = self.final_recipe(arm, seed), self._record_path(arm, seed)
-            if self._is_done(path, recipe):
+            if told(not self._is_tuned(arm) and (waits or self._is_being_tuned(arm))):
+                whole = False
                 continue
-            say(f"running {arm}, seed {seed}")
-            try:
-                record = run_recipe(recipe, self.run_folder(arm, seed), self.prepared(recipe))
-            except DivergedError as error:  # stays among the missing runs; the others go on
-                say(f"{arm}, seed {seed}: {error}")
-                continue
-            write_json(path, dataclasses.replace(record, comparison=self.comparison.name).to_json())
+            recipe, path = self.final_recipe(arm, seed), self.record_path(arm, seed)
+            if not told(self._has_diverged(arm, seed)):
+                whole = self._alone(path, recipe, functools.partial(self._run, path, arm, seed, recipe, say)) and whole
+        return whole
+
+    def _run(self, path: Path, arm: str, seed: int, recipe: Recipe, say: Callable[[str], None]) -> None:
+        say(f"running {arm}, seed {seed}")
+        try:
+            record = run_recipe(recipe, self.run_folder(arm, seed), self.prepared(recipe))
+        except DivergedError as error:  # stays among the missing runs; the others go on
+            (self.run_folder(arm, seed) / DIVERGED).write_text(f"{error}\n", encoding="utf-8")
+            say(f"{arm}, seed {seed}: {error}")
+            return
+        write_json(path, dataclasses.replace(record, comparison=self.comparison.name).to_json())
+
+    def _has_diverged(self, arm: str, seed: int) -> bool:
+        """Whether a run has diverged since this process began, here or in another one: it would again."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.run_folder(arm, seed) / DIVERGED).stat().st_mtime >= self._began
+        return False
+
+    def _is_being_tuned(self, arm: str) -> bool:
+        """Whether another process is at a trial that the arm's settings depend on."""
+        if self.tuned_by is not None:
+            return self.tuned_by._is_being_tuned(arm)
+        count = self.comparison.tune["trials"] if self.comparison.tune is not None else 0
+        leases = [self.trial_path(arm, number).with_suffix(LEASE) for number in range(count)]
+        return any(holder(lease) is not None for lease in leases)
+
+    def trial_folder(self, arm: str, number: int) -> Path:
+        """Where a trial lies."""
+        return self.folder / "tune" / arm / f"trial-{number}"
 
     def run_folder(self, arm: str, seed: int) -> Path:
         """Where a compared run lies."""
@@ -232,14 +282,14 @@ class Runner:
     def finished(self) -> Iterator[RunRecord]:
         """The records of all finished runs of this comparison."""
         for arm, seed in itertools.product(self.comparison.arms, self.comparison.seeds):
-            path = self._record_path(arm, seed)
+            path = self.record_path(arm, seed)
             if path.exists():
                 yield read(RunRecord, path)
 
     def missing(self) -> list[str]:
         """The runs that have no record."""
         every = ((arm, seed) for arm in self.comparison.arms for seed in self.comparison.seeds_of(arm))
-        return [f"{arm}-seed{seed}" for arm, seed in every if not self._record_path(arm, seed).exists()]
+        return [f"{arm}-seed{seed}" for arm, seed in every if not self.record_path(arm, seed).exists()]
 
     def write_floor(self, say: Callable[[str], None] = print) -> None:
         """The floors of which no record is there: n-grams of language models, another of classifiers if asked for."""
@@ -266,7 +316,7 @@ class Runner:
 
     def has_results(self) -> bool:
         """Whether the baseline has a finished run, without which nothing can be said."""
-        return any(self._record_path(self.comparison.baseline, seed).exists() for seed in self.comparison.seeds)
+        return any(self.record_path(self.comparison.baseline, seed).exists() for seed in self.comparison.seeds)
 
     def results(self) -> Results:
         """Everything that the finished runs say. Raises InputError where they cannot be compared."""
@@ -342,6 +392,14 @@ class Runner:
         copy_present(self.folder, target, ("results.json", "report.md", *self._file_names()))
         if self.records.resolve() != records.resolve():
             shutil.copytree(self.records, records, dirs_exist_ok=True)
+
+
+@contextlib.contextmanager
+def held_by_one(lease: Path) -> Iterator[bool]:
+    """Holds a lease for all processes of this run, and says in all of them whether it could be had."""
+    with contextlib.ExitStack() as stack:
+        mine = stack.enter_context(leased(lease)) if PartialState().is_main_process else None
+        yield told(mine)
 
 
 def _plots_of(results: Results, arm: str) -> tuple[str, ...]:
