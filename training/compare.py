@@ -2,8 +2,9 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
 """Trains several arms over several seeds under one budget, and says what the difference is worth.
 
-Finished runs leave a record each and are not run again: the same command goes on after an interruption, and several
-processes may share the work by --cells, --arms and --seeds. Flags of the recipe change the base recipe of all arms.
+Finished runs leave a record each and are not run again: the same command goes on after an interruption, and started
+more than once it shares the work, on any machines with one file system. Flags of the recipe change the base recipe of
+all arms.
 A file with cells has a folder per cell, and beside them a report over all of them.
 """
 

@@ -74,6 +74,7 @@ def test_processes_share_it_and_the_records_are_the_same(alone, tmp_path):
     assert "8 of 8 done, 0 running" in output and not list(folder.rglob("*.lease"))
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_shares_the_work(alone, tmp_path):
     both = [begin(alone[0], tmp_path / "out") for _ in range(2)]
     outputs = [process.communicate()[0] for process in both]
@@ -84,6 +85,7 @@ def test_the_same_command_twice_shares_the_work(alone, tmp_path):
     assert records(tmp_path / "out") == records(alone[1])
 
 
+@pytest.mark.slow
 def test_what_another_process_is_at_is_waited_for(alone, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "out"
     with leased(folder / "records" / "tune-highway-0.lease") as mine:
@@ -180,6 +182,7 @@ def test_under_a_launcher_of_several_processes_it_is_refused(alone, tmp_path, ca
     assert "--processes: 2 in a launch of several processes; allowed: one process" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_is_tried_once(alone, tmp_path, capsys):
     file = write(tmp_path, tune=None, arms={"highway": {"training": {"learning_rate": 1e30, "max_grad_norm": None}}})
     process = begin(file, tmp_path / "out", "--processes", "2", "--only", "run")
