@@ -72,7 +72,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.muon.step()
         self.muon.param_groups = []
         self.muon.state.clear()
-        for tensor, value in zip(kept, values, strict=True):
+        for tensor, value in zip(kept[::2], values[::2], strict=True):  # Muon leaves the gradient as it is
             if isinstance(tensor, DTensor):
                 tensor.copy_(spread_like(tensor, value))
 

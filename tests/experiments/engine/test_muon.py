@@ -36,6 +36,7 @@ from tests.helpers.decoders import random_ids
 from tests.helpers.grown import nanogpt
 from tests.helpers.models import CONFIGURED, HEADS, TINY, named_config, tiny_config
 from tests.helpers.tiny import tiny_content, tiny_recipe
+from tests.helpers.tiny_labelled import labelled_recipe
 
 MUON = {"optimizer": "muon", "learning_rate": 1e-2}
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -366,6 +367,15 @@ def test_a_killed_run_ends_as_if_never_killed(make, moments, tmp_path, monkeypat
     recipe = with_muon(make, muon_learning_rate=2e-2)(tmp_path)
     run_recipe(recipe, tmp_path / "whole")
     run_with_kills(monkeypatch, recipe, tmp_path / "killed", moments)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_layers_that_thaw_come_under_muon(tmp_path, monkeypatch):
+    """A run that begins with the head alone, killed before and after layers join it."""
+    changes = {"training.train": "gradual", "training.max_epochs": 3, "training.optimizer": "muon"}
+    made = labelled_recipe(tmp_path, changes)
+    run_recipe(made, tmp_path / "whole")
+    run_with_kills(monkeypatch, made, tmp_path / "killed", [3, 10])
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
