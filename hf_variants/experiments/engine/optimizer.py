@@ -82,11 +82,9 @@ def _parts(name: str, module: nn.Linear | Conv1D) -> int:
 
 
 def check_hidden_matrices(model: nn.Module, arguments: TrainingArguments) -> None:
-    """Raises InputError where Muon is asked for, and there is nothing for it to do, or no Muon."""
+    """Raises InputError where Muon is asked for, and there is nothing for it to do."""
     if arguments.optimizer != "muon":
         return
-    if "Muon" not in dir(torch.optim):
-        raise InputError(f"training.optimizer: muon needs torch 2.9 or newer, this is {torch.__version__}")
     if not hidden_matrices(model):
         raise InputError(
             f"training.optimizer: muon is for matrices of linear maps in layers, and {type(model).__name__} has none; "
