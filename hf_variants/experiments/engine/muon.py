@@ -2,10 +2,10 @@
 """Muon on hidden matrices and AdamW on all else, behind the face of one optimizer.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the momentum of a matrix and brings all its
-singular values to about 1 by five Newton-Schulz steps: an update that is equally large in every direction. It is scaled
-by 0.2 * sqrt(largest side), which gives its values the size that AdamW's have (arXiv:2502.16982, section 2.2). So one
-learning rate and one weight decay may serve both optimizers, and it makes no difference which side of a matrix is the
-input: nn.Linear and transformers' Conv1D are treated alike.
+singular values to about 1 by five Newton-Schulz steps: an update that is equally large in every direction. It is
+scaled by 0.2 * sqrt(largest side), which gives its values the size that AdamW's have (arXiv:2502.16982, section 2.2).
+So one learning rate and one weight decay may serve both optimizers, and it makes no difference which side of a matrix
+is the input: nn.Linear and transformers' Conv1D are treated alike.
 
 torch.optim.Muon computes the same, and knows neither matrices of several parts nor matrices that are spread over
 processes. It iterates in bfloat16 everywhere; on a CPU without instructions for it float32 is six times as fast.

@@ -275,8 +275,12 @@ def test_the_rest_is_adamws_and_a_closure_is_called():
     torch.manual_seed(4)
     values = [nn.Parameter(torch.ones(3)) for _ in range(2)]
     hidden = [{"params": [nn.Parameter(torch.randn(4, 4)), nn.Parameter(torch.randn(4, 4))], "parts": 1}]
-    both = MuonWithAdamW(hidden, [{"params": values[:1]}], {"lr": 1e-2, "weight_decay": 0.0, "momentum": 0.95},
-                         {"lr": 1e-2, "fused": True})
+    both = MuonWithAdamW(
+        hidden,
+        [{"params": values[:1]}],
+        {"lr": 1e-2, "weight_decay": 0.0, "momentum": 0.95},
+        {"lr": 1e-2, "fused": True},
+    )
     alone = torch.optim.AdamW(values[1:], lr=1e-2, fused=True)
     unused = hidden[0]["params"][1].detach().clone()
 
