@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_variants authors. MIT licence.
-"""What Adam knows of each parameter, carried over a growth by the parameters' names."""
+"""What an optimizer knows of each parameter, carried over a growth by the parameters' names."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -12,7 +12,10 @@ State = dict[str, dict[str, Any]]
 
 
 def optimizer_state_by_name(model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Return `{parameter's name: {exp_avg, exp_avg_sq, step}}` of those that have been stepped; nothing is copied."""
+    """Return `{parameter's name: {exp_avg, exp_avg_sq, step}}` of those that have been stepped; nothing is copied.
+
+    That is AdamW's state; of a parameter that Muon steps it is `{momentum_buffer}`.
+    """
     state = optimizer.state
     return {name: state[p] for name, p in model.named_parameters() if p in state and state[p]}
 
@@ -32,6 +35,8 @@ def load_optimizer_state_by_name(
       (1 - beta1) / sqrt(1 - beta2) times the learning rate: 0.45 times at (0.9, 0.95), 3.2 times at (0.9, 0.999);
     - "rewarm" takes nothing: zero moments and step 0, so bias correction begins again and the first update is as
       large as the learning rate.
+    Muon has no bias correction, and its updates are equally large from the first: there "zero" is the same as
+    "rewarm".
     Where nothing is known (adapters, what was frozen before, weights that start at zero) all are as "rewarm"; the
     state of what is frozen now is dropped. State that the optimizer has already is replaced.
 

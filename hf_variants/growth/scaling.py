@@ -71,7 +71,7 @@ def set_scale(model: nn.Module, s: float) -> None:
 def fold_scale(model: nn.Module) -> None:
     """Multiply the scale of gradual layers into their weights and biases and remove it; the function stays.
 
-    A model without gradual layers stays as it is. Adam's moments are not rescaled: fold at 1, or begin afresh.
+    A model without gradual layers stays as it is. An optimizer's moments do not follow: fold at 1, or begin afresh.
 
     Raises:
         ValueError: the model is in a LoRA stage, whose adapters are scaled as well.

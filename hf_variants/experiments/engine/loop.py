@@ -45,7 +45,7 @@ from ..objectives.evaluations import Evaluation, evaluate_split
 from ..recipes.sections import TrainingArguments
 from .best import BestModel
 from .growing import Growing, GrowthState
-from .optimizer import build_optimizer, check_optimizer, layer_gradient_norms
+from .optimizer import build_optimizer, check_optimizer, layer_gradient_norms, muon_rate, set_rate
 from .record import CHECKPOINTS, MetricsFile
 from .schedule import NEVER, Phase, learning_rate
 from .steps import StepDataset, step_loader
@@ -172,8 +172,7 @@ class Loop:
         began, p = time.perf_counter(), self.progress
         rate = learning_rate(self.arguments, phase, p.step, p.seconds)
         rate *= self.growing.before_step(self.plain_model, p.growth, p.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate, self.arguments)
         total = torch.zeros((), device=self.accelerator.device)
         for batch in parts:
             total += self._micro_step(batch)
@@ -266,6 +265,8 @@ class Loop:
         p = self.progress
         mean = p.loss_sum / max(1, p.loss_steps)
         values = {"loss": mean, "learning_rate": self.rate, "grad_norm": float(self.grad_norm)}  # before clipping
+        if self.arguments.optimizer == "muon":
+            values["muon_learning_rate"] = muon_rate(self.arguments, self.rate)
         tokens_per_second = self.dataset.order.tokens(p.step) / max(1e-9, p.seconds)
         is_logged = self.arguments.log_layer_gradients and p.step % self.arguments.log_every == 0
         if is_logged and all(map(math.isfinite, self.layer_norms)):  # not in a step that fp16's scaler skips

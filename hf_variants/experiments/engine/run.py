@@ -27,6 +27,7 @@ from .fine_tuning import FineTuning
 from .identity import identity, recipe_fingerprint
 from .loop import Loop
 from .new_model import check_block
+from .optimizer import check_hidden_matrices
 from .prepared import Prepared
 from .record import (
     CHECKPOINTS,
@@ -90,6 +91,7 @@ def _begin(setup: Setup, folder: Path) -> Run:
     set_seed(setup.recipe.training.seed)
     model = setup.new_model()
     check_block(model, setup.prepared)
+    check_hidden_matrices(model, setup.recipe.training)
     setup.growing.check(model)
     tuning = FineTuning(setup.recipe.training, model)
     tuning.freeze()

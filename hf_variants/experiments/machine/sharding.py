@@ -97,11 +97,16 @@ def whole_state(state: Any, keep: bool = True) -> Any:
     return value if keep or value is state else None
 
 
+def spread_like(parameter: DTensor, value: torch.Tensor) -> DTensor:
+    """A whole tensor that every process has, spread as `parameter` is."""
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)
+
+
 def spread_state(optimizer: torch.optim.Optimizer) -> None:
     """Spreads an optimizer's whole tensors as its parameters are spread, in place."""
     for parameter, state in optimizer.state.items():
         if isinstance(parameter, DTensor):
             for name, value in state.items():
                 if isinstance(value, torch.Tensor) and value.ndim and not isinstance(value, DTensor):
-                    mesh, placements = parameter.device_mesh, parameter.placements
-                    state[name] = distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)
+                    state[name] = spread_like(parameter, value)

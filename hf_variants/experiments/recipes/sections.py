@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ..checking import InputError, Range, about, check_range, check_types
+from ..checking import InputError, Range, about, check_range, check_types, non_defaults
 
 LARGEST_VOCABULARY = 10_000_000  # the trainers set memory aside for all of it
 LARGEST_BATCH = 1_000_000  # every process lists the blocks of a whole batch
@@ -223,9 +223,18 @@ class TrainingArguments:
         "share of each compared budget spent on decay (constant_with_decay)", 0.2, allowed=SHARE
     )
     warmup_steps: int = about("steps of linear warm-up", 100, allowed=FROM_0)
+    optimizer: Literal["adamw", "muon"] = about(
+        "what updates the weights: AdamW; or Muon the matrices of linear maps in layers, and AdamW all else", "adamw"
+    )
     learning_rate: float = about("peak learning rate of AdamW", 1e-3, allowed=ABOVE_0)
     min_learning_rate: float = about("where the decay ends", 0.0, allowed=FROM_0)
-    weight_decay: float = about("AdamW's decoupled weight decay", 0.01, allowed=FROM_0)
+    muon_learning_rate: float | None = about(
+        "muon: its peak learning rate (default: learning_rate, for its updates are scaled to the size of AdamW's); it "
+        "rises and falls as learning_rate does, to the same share at the end",
+        allowed=ABOVE_0,
+    )
+    muon_momentum: float = about("muon: its momentum, Nesterov's", 0.95, allowed=Range(0, 1, high_open=True))
+    weight_decay: float = about("decoupled weight decay of AdamW and Muon", 0.01, allowed=FROM_0)
     weight_decay_scope: Literal["matrices", "linear"] = about(
         "decay all matrices, or those of linear maps only: no embeddings, tied ones neither", "matrices"
     )
@@ -269,6 +278,17 @@ class TrainingArguments:
                 f"batch_size {self.batch_size}"
             )
         self._check_budgets()
+        self._check_optimizer()
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer == "muon" and self.train in ("frozen", "lora"):
+            raise InputError(
+                f"training.optimizer: muon is for matrices of layers, and with training.train {self.train} none of "
+                "them trains; allowed: adamw, or train full or gradual"
+            )
+        for name in ("muon_learning_rate", "muon_momentum"):
+            if self.optimizer != "muon" and name in non_defaults(self):
+                raise InputError(f"training.{name}: has no effect on {self.optimizer}; allowed with optimizer: muon")
 
     def _check_budgets(self) -> None:
         marks = self.budgets

@@ -67,7 +67,7 @@ class Stage:
     ramp_steps: int = about("gradual: steps in which the new layers come in", 0, allowed=Range(0))
     layers: int | None = about("unfreeze: so many layers train from here on, the last ones")
     lora: dict | None = about("train adapters of the attention weights in this stage; see Lora")
-    moments: Literal["copy", "zero", "rewarm"] = about("what new parameters take of Adam's moments", "copy")
+    moments: Literal["copy", "zero", "rewarm"] = about("what new parameters take of the optimizer's moments", "copy")
     rewarm_steps: int = about("steps in which the learning rate comes back linearly", 0, allowed=Range(0))
 
     def __post_init__(self) -> None:
