@@ -174,7 +174,8 @@ class NanoGptAttention(nn.Module):
         shape = (*hidden_states.shape[:-1], 3, -1, self.head_size)
         query, key, value = self.c_attn(hidden_states).view(shape).permute(2, 0, 3, 1, 4)
         if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx, kwargs=kwargs)
+            options = {"kwargs": kwargs} if CACHE_NAME == "cache" else {}
+            key, value = past_key_values.update(key, value, self.layer_idx, **options)
             if key.dtype != query.dtype:  # a cache may have been made more precise, or less
                 key, value = key.to(query.dtype), value.to(query.dtype)
         return query, key, value
