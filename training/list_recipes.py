@@ -7,6 +7,8 @@ baseline of a published comparison took that is built on it. A dash stands for w
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from hf_variants.experiments.recipes.programs import OneLineParser, one_line_err
 from hf_variants.experiments.recipes.recipe import read_yaml
 from hf_variants.experiments.recipes.sections import BUDGETS
 from hf_variants.experiments.recipes.shipped import COMPARISONS, RECIPES
-from hf_variants.experiments.tables import DASH, aligned_table, number
+from hf_variants.experiments.results.contracts import Arm, Cell, CellArm, Overview, Results, read_results
+from hf_variants.experiments.tables import DASH, aligned_table, duration, number
 
 PROGRAMS = Path(__file__).resolve().parent
 PUBLISHED = PROGRAMS.parent / "model_cards"  # beside the programs, in a clone and in the wheel
@@ -29,46 +32,36 @@ class Measured:
     """What a published comparison took and gave."""
 
     parameters: int
-    baseline_seconds: float
-    seconds: float
+    baseline_seconds: float | None
+    seconds: float | None
     baseline_score: str
     verdict: str
 
 
-def measured(results: dict[str, Any]) -> Measured:
-    """The costs and the verdict in a results.json, with cells or without."""
-    cells = list(results["cells"].values()) if "cells" in results else [results]
-    runs = [(arm, _seconds(arm) * len(cell["seeds"])) for cell in cells for arm in cell["arms"].values()]
+def measured(results: Results | Overview) -> Measured:
+    """The costs and the verdict of a published comparison, with cells or without."""
+    cells = list(results.cells.values()) if isinstance(results, Overview) else [results]
+    times = [(seconds(arm), len(cell.seeds)) for cell in cells for arm in cell.arms.values()]
+    total = None if any(time is None for time, _ in times) else sum(time * seeds for time, seeds in times)
     first = cells[0]
-    baseline = first["arms"][first["baseline"]]
-    scores = baseline["metrics"].get(first["split"], baseline["metrics"])[first["metric"]]
-    score = f"{first['split']} {first['metric'].replace('_', ' ')} {scores['mean']:.3f}"
-    total = sum(seconds for _, seconds in runs)
-    return Measured(baseline["parameters"], _seconds(baseline), total, score, _verdict(cells))
+    baseline = first.arms[first.baseline]
+    summary = first.summary(first.baseline) if isinstance(first, Results) else baseline.metrics[first.metric]
+    score = f"{first.split} {first.metric.replace('_', ' ')} {summary.mean:.3f}"
+    return Measured(baseline.parameters, seconds(baseline), total, score, verdict(cells))
 
 
-def _seconds(arm: dict[str, Any]) -> float:
-    return arm.get("quiet_seconds") or arm.get("seconds") or arm["tokens"] / arm["tokens_per_second"]
+def seconds(arm: Arm | CellArm) -> float | None:
+    """What one run took, in the quiet run if there was one; None where no speed was measured."""
+    if isinstance(arm, Arm):
+        return arm.quiet_seconds or arm.seconds
+    return arm.tokens / arm.tokens_per_second if arm.tokens_per_second else None
 
 
-def _verdict(cells: list[dict[str, Any]]) -> str:
+def verdict(cells: Sequence[Results | Cell]) -> str:
     """How often an arm was better, worse, or no different than the baseline at the largest equal budget."""
-    counts: dict[str, int] = {}
-    for cell in cells:
-        rows = cell["views"]["equal_tokens"] if "views" in cell else cell["tests"]
-        last = {row["arm"]: row["verdict"] for row in rows if row.get("view", "equal_tokens") == "equal_tokens"}
-        for verdict in last.values():
-            counts[verdict] = counts.get(verdict, 0) + 1
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or DASH
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a reader wants them: `40 s`, `12 min`, `3.5 h`."""
-    if seconds is None:
-        return DASH
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    last = [{test.arm: test.verdict for test in cell.tests if test.view == "equal_tokens"} for cell in cells]
+    counts = Counter(word for words in last for word in words.values())
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) or DASH
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -80,7 +73,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def records() -> dict[str, Measured]:
     """The published comparisons, by name."""
-    return {path.parent.name: measured(read_json(path)) for path in sorted(PUBLISHED.glob("*/results.json"))}
+    paths = sorted(PUBLISHED.glob("*/results.json"))
+    return {path.parent.name: measured(read_results(read_json(path), str(path))) for path in paths}
 
 
 def recipe_rows(known: dict[str, Measured]) -> list[list[str]]:

@@ -26,6 +26,15 @@ def number(value: Any, digits: int | None = None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds as a reader wants them: `40 s`, `12 min`, `3.5 h`; a dash where they are unknown."""
+    if seconds is None:
+        return DASH
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def present_columns(header: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows without the columns in which every cell is a dash."""
     kept = [i for i in range(len(header)) if any(row[i] != DASH for row in rows)]

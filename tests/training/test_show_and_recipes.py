@@ -5,6 +5,8 @@ import pytest
 
 from hf_variants.experiments.checking import InputError
 from hf_variants.experiments.files import read_json
+from hf_variants.experiments.results.contracts import read_results
+from hf_variants.experiments.tables import duration
 from tests.helpers.places import CARDS, TRAINING
 from training import list_recipes, show
 
@@ -55,12 +57,10 @@ def test_every_recipe_and_comparison_is_listed_with_what_records_say(capsys):
 
 @pytest.mark.parametrize("path", sorted(CARDS.glob("*/results.json")), ids=lambda path: path.parent.name)
 def test_time_and_verdicts_come_from_the_results(path):
-    found = list_recipes.measured(read_json(path))
+    found = list_recipes.measured(read_results(read_json(path), str(path)))
     assert found.seconds > found.baseline_seconds > 1 and found.parameters > 10_000 and found.verdict != "-"
 
 
 def test_durations_are_read_at_a_glance():
-    given = (None, 40, 99.4, 100, 5999, 6000, 36_000)
-    assert [list_recipes.duration(seconds) for seconds in given] == [
-        "-", "40 s", "99 s", "2 min", "100 min", "1.7 h", "10.0 h",
-    ]  # fmt: skip
+    given = (None, 40, 89.4, 90, 5399, 5400, 36_000)
+    assert [duration(seconds) for seconds in given] == ["-", "40 s", "89 s", "2 min", "90 min", "1.5 h", "10.0 h"]

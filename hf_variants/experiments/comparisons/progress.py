@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..recipes.sections import TrainingArguments
-from ..tables import DASH, aligned_table
+from ..tables import DASH, aligned_table, duration
 from .cells import CellsRunner
 from .leases import holder
 from .runner import LEASE, Runner
@@ -99,19 +99,12 @@ def summary(found: Sequence[Unit], at_once: int = 1) -> str:
 
 def seconds_left(found: Sequence[Unit], at_once: int) -> float | None:
     """How long all of it still takes, if what waits takes as long as what runs now; None where nothing is known."""
-    known = [unit for unit in found if unit.share and unit.seconds_left is not None]
+    known = [unit for unit in found if unit.seconds_left is not None and unit.share < 1]
     if not known:
         return None
-    whole = sum(unit.seconds_left / (1 - unit.share) if unit.share < 1 else 0.0 for unit in known) / len(known)
+    whole = sum(unit.seconds_left / (1 - unit.share) for unit in known) / len(known)
     waiting = sum(unit.state == WAITING for unit in found)
     return max(unit.seconds_left for unit in known) + waiting * whole / max(at_once, len(known))
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `7 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 class Display:
@@ -142,7 +135,7 @@ def table(found: Sequence[Unit]) -> str:
             unit.name,
             unit.state,
             DASH if unit.share is None else f"{100 * unit.share:.0f} %",
-            DASH if unit.seconds_left is None else duration(unit.seconds_left),
+            duration(unit.seconds_left),
             unit.who or DASH,
         ]
         for unit in found
