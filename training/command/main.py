@@ -25,7 +25,7 @@ DEMO = ("--config", "demo", "--output_dir", "runs/demo")
 GROUPS: dict[str, dict[str, Program]] = {
     "train and compare": {
         "demo": Program(
-            "compare", "compare a highway with a residual encoder, under runs/demo (3 minutes)", first=DEMO
+            "compare", "compare a highway with a residual encoder, under runs/demo (2 to 4 minutes)", first=DEMO
         ),
         "train": Program("train", "train one model from a recipe, and write the folder that the Hub would hold"),
         "compare": Program("compare", "train arms over seeds under one budget, and say what the difference is worth"),
